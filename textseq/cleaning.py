@@ -1,0 +1,279 @@
+"""Cleaning of aligned pairs: every line that is removed is counted, by reason."""
+
+from __future__ import annotations
+
+import os
+import re
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import Field
+
+from textseq.configuration import Configuration
+from textseq.corpus import Pair, hash_texts, sentence_key
+from textseq.errors import CorpusError
+
+REASONS: dict[str, str] = {
+    "empty_side": "one side is empty",
+    "control_characters": "control characters",
+    "too_long": "one side is too long",
+    "length_ratio": "lengths of the sides do not fit",
+    "held_out_pair": "identical to a validation or test line, both sides",
+    "held_out_source": "identical to a validation or test line, source side",
+    "held_out_target": "identical to a validation or test line, target side",
+    "duplicate": "duplicate of an earlier pair",
+}
+"""The reasons for which a pair can be removed, in the order in which they are checked, and their words in the table."""
+
+FIRST_LINES = 5
+"""So many line numbers a report keeps for each reason."""
+
+# TAB and the two Unicode separators stand for a space. Of the other C0 and C1 characters none has a place in a
+# sentence: a lone carriage return joins two lines, NUL is binary data, U+0080 to U+009F are Windows-1252 text that was
+# read as Latin-1.
+_SEPARATORS = str.maketrans(dict.fromkeys("\t\u2028\u2029", " "))
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
+# str.strip() would also take \x1c to \x1f and U+0085, which have to be counted.
+_BLANKS = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+
+
+class CleaningConfig(Configuration):
+    """What is removed from a training corpus."""
+
+    max_characters: int = Field(
+        default=1000, ge=1, description="Remove pairs with a side of more characters than this."
+    )
+    max_length_ratio: float = Field(
+        default=6.0,
+        ge=1.0,
+        description="Remove pairs whose longer side has more than this many times the characters of the shorter; "
+        "6 leaves room for Chinese and Japanese, which need a third of the characters; 1e9 removes none.",
+    )
+    min_compared_characters: int = Field(
+        default=10,
+        ge=1,
+        description="A side shorter than this counts as this long when lengths are compared, so that short lines stay.",
+    )
+    drop_duplicates: bool = Field(default=True, description="Remove pairs that are identical to an earlier pair.")
+    drop_held_out: Literal["nothing", "pair", "source", "line"] = Field(
+        default="pair",
+        description="Remove training pairs that are also validation or test pairs: 'pair' where both sides are equal, "
+        "'source' where the source is, 'line' where either side is, 'nothing' to keep all. Case and spacing are "
+        "ignored. Those that are kept are counted as well.",
+    )
+
+    def drops(self, overlap: str) -> bool:
+        """Says whether a pair with this overlap (a name that begins with "held_out") is removed."""
+        strictness = ("nothing", "pair", "source", "line").index(self.drop_held_out)
+        return strictness >= ("held_out_pair", "held_out_source", "held_out_target").index(overlap) + 1
+
+
+class HashSet:
+    """A set of 64-bit hashes in 12 to 24 bytes each, where a Python set needs about 80; it only grows.
+
+    Open addressing with linear probing in one array of machine words, at most two thirds full.
+    """
+
+    def __init__(self) -> None:
+        self._slots = array("Q", bytes(8 * 1024))
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, value: int) -> bool:
+        return self._slots[self._position(value or 1)] != 0
+
+    def add(self, value: int) -> bool:
+        """Adds an unsigned 64-bit hash; returns False where it was there already."""
+        value = value or 1  # 0 marks a free slot
+        position = self._position(value)
+        if self._slots[position]:
+            return False
+        self._slots[position] = value
+        self._count += 1
+        if 3 * self._count > 2 * len(self._slots):
+            self._grow()
+        return True
+
+    def _position(self, value: int) -> int:
+        slots, mask = self._slots, len(self._slots) - 1
+        position = value & mask
+        while slots[position] and slots[position] != value:
+            position = (position + 1) & mask
+        return position
+
+    def _grow(self) -> None:
+        old = self._slots
+        self._slots = array("Q", bytes(16 * len(old)))
+        for value in old:
+            if value:
+                self._slots[self._position(value)] = value
+
+
+class HeldOut:
+    """The validation and test pairs, which training must not see: three hashes a pair.
+
+    Lines are compared by `sentence_key`, so without case, character width and extra space.
+
+    Args:
+        pairs: validation pairs, test pairs, or both one after the other.
+    """
+
+    def __init__(self, pairs: Iterable[Pair] = ()) -> None:
+        self._pairs, self._sources, self._targets = HashSet(), HashSet(), HashSet()
+        for pair in pairs:
+            self.add(pair)
+
+    def add(self, pair: Pair) -> None:
+        """Adds one validation or test pair."""
+        source, target = sentence_key(pair.source), sentence_key(pair.target)
+        self._pairs.add(hash_texts(source, target))
+        self._sources.add(hash_texts(source))
+        self._targets.add(hash_texts(target))
+
+    def overlap(self, pair: Pair) -> Literal["held_out_pair", "held_out_source", "held_out_target"] | None:
+        """Names the strongest way in which a pair repeats a held-out one, or None."""
+        source, target = sentence_key(pair.source), sentence_key(pair.target)
+        if hash_texts(source, target) in self._pairs:
+            return "held_out_pair"
+        if hash_texts(source) in self._sources:
+            return "held_out_source"
+        return "held_out_target" if hash_texts(target) in self._targets else None
+
+
+@dataclass
+class CleaningReport:
+    """What cleaning did to a corpus; filled while the pairs stream.
+
+    Attributes:
+        read: pairs read.
+        kept: pairs kept; `read` is the sum of `kept` and all of `removed`.
+        removed: pairs removed, by reason (the keys of `REASONS`, all present); a pair counts once, under the first
+            reason that applies.
+        first_lines: the first few line numbers of each reason, counted from 1.
+        kept_overlaps: pairs kept although one side or both are also a validation or test line; keys as above.
+    """
+
+    read: int = 0
+    kept: int = 0
+    removed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+    first_lines: dict[str, list[int]] = field(default_factory=lambda: {reason: [] for reason in REASONS})
+    kept_overlaps: dict[str, int] = field(
+        default_factory=lambda: {reason: 0 for reason in REASONS if reason.startswith("held_out")}
+    )
+
+    def remove(self, reason: str, line: int) -> None:
+        """Counts one removed pair."""
+        self.removed[reason] += 1
+        if len(self.first_lines[reason]) < FIRST_LINES:
+            self.first_lines[reason].append(line)
+
+    def rows(self) -> list[tuple[str, int, str]]:
+        """The table: what, how many pairs, and at which lines first. Reasons with no pair are listed as well."""
+        rows = [("read", self.read, "")]
+        rows += [(f"removed: {words}", self.removed[key], self._places(key)) for key, words in REASONS.items()]
+        rows.append(("kept", self.kept, ""))
+        rows += [(f"among them: {REASONS[key]}", count, "") for key, count in self.kept_overlaps.items() if count]
+        return rows
+
+    def require_some(self, path: str | os.PathLike[str]) -> None:
+        """Checks, after the stream is over, that a pair is left.
+
+        Raises:
+            CorpusError: nothing is left; the message lists the reasons.
+        """
+        if self.kept:
+            return
+        reasons = "; ".join(
+            f"{REASONS[key]}: {count:,} ({self._places(key)})" for key, count in self.removed.items() if count
+        )
+        message = f"none of {self.read:,} pairs is left after cleaning ({reasons}); mend the files or loosen [cleaning]"
+        raise CorpusError(message, path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return {
+            "read": self.read,
+            "kept": self.kept,
+            "removed": dict(self.removed),
+            "first_lines": {reason: list(lines) for reason, lines in self.first_lines.items()},
+            "kept_overlaps": dict(self.kept_overlaps),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> CleaningReport:
+        """The inverse of `to_dict`."""
+        report = cls(read=values["read"], kept=values["kept"])
+        report.removed.update(values["removed"])
+        report.first_lines.update({reason: list(lines) for reason, lines in values["first_lines"].items()})
+        report.kept_overlaps.update(values["kept_overlaps"])
+        return report
+
+    def _places(self, reason: str) -> str:
+        lines = self.first_lines[reason]
+        if not lines:
+            return ""
+        more = ", ..." if self.removed[reason] > len(lines) else ""
+        return ("line " if self.removed[reason] == 1 else "lines ") + ", ".join(map(str, lines)) + more
+
+
+def clean_line(line: str) -> str:
+    r"""One side as it is trained on: TAB, U+2028 and U+2029 become a space, blanks at both ends go; nothing else.
+
+    Example:
+        >>> clean_line("\tA man  sleeps. ")
+        'A man  sleeps.'
+    """
+    return line.translate(_SEPARATORS).strip(_BLANKS)
+
+
+def clean_pairs(
+    pairs: Iterable[Pair],
+    config: CleaningConfig,
+    report: CleaningReport,
+    held_out: HeldOut | None = None,
+) -> Iterator[Pair]:
+    """Streams the pairs that are worth training on, each side through `clean_line`.
+
+    Memory: 12 to 24 bytes for each pair kept, for the hashes that find duplicates; none with `drop_duplicates` off.
+
+    Args:
+        pairs: the corpus.
+        config: what to remove.
+        report: counts what is removed; complete when the stream is over.
+        held_out: validation and test pairs that training must not see.
+    """
+    seen = HashSet()
+    for pair in pairs:
+        report.read += 1
+        cleaned = Pair(clean_line(pair.source), clean_line(pair.target), pair.line)
+        reason = _fault(cleaned, config)
+        overlap = held_out.overlap(cleaned) if held_out is not None and reason is None else None
+        if overlap is not None and config.drops(overlap):
+            reason = overlap
+        if reason is None and config.drop_duplicates and not seen.add(hash_texts(cleaned.source, cleaned.target)):
+            reason = "duplicate"
+        if reason is not None:
+            report.remove(reason, pair.line)
+            continue
+        report.kept += 1
+        if overlap is not None:
+            report.kept_overlaps[overlap] += 1
+        yield cleaned
+
+
+def _fault(pair: Pair, config: CleaningConfig) -> str | None:
+    """Names what is wrong with a pair for itself, or None."""
+    if not pair.source or not pair.target:
+        return "empty_side"
+    if _CONTROL.search(pair.source) or _CONTROL.search(pair.target):
+        return "control_characters"
+    shorter, longer = sorted((len(pair.source), len(pair.target)))
+    if longer > config.max_characters:
+        return "too_long"
+    if longer > config.max_length_ratio * max(shorter, config.min_compared_characters):
+        return "length_ratio"
+    return None
