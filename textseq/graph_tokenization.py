@@ -1,0 +1,60 @@
+"""The tokenizer as TensorFlow operations, for models that take text in and give text out.
+
+The only file that imports tensorflow_text.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tensorflow_text
+
+from textseq.tokenization import Tokenizer
+
+
+class GraphTokenizer(tf.Module):
+    """A SentencePiece model inside a graph; gives the ids and the text that `Tokenizer` gives.
+
+    It is a `tf.Module`, so a SavedModel carries the model's bytes with it.
+
+    Args:
+        model_bytes: `Tokenizer.model_bytes`.
+
+    Raises:
+        InputError: the bytes are no SentencePiece model, or a special piece is missing.
+    """
+
+    def __init__(self, model_bytes: bytes) -> None:
+        super().__init__(name="graph_tokenizer")
+        tokenizer = Tokenizer(model_bytes)
+        self.vocabulary_size = tokenizer.vocabulary_size
+        self._dropped = (tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id)
+        self._sentencepiece = tensorflow_text.SentencepieceTokenizer(model_bytes, out_type=tf.int32)
+
+    def encode(self, text: tf.Tensor) -> tf.RaggedTensor:
+        """Cuts texts into ids, without bos and eos.
+
+        Args:
+            text: string[batch], meant as UTF-8; bytes that are not are read as U+FFFD, as Python's
+                `errors="replace"` does.
+
+        Returns:
+            int32[batch, (pieces)].
+        """
+        well_formed = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace", replacement_char=0xFFFD)
+        return self._sentencepiece.tokenize(well_formed)
+
+    def decode(self, ids: tf.Tensor | tf.RaggedTensor, lengths: tf.Tensor | None = None) -> tf.Tensor:
+        """Joins ids to text; pad, bos and eos are dropped, bytes that form no character become U+FFFD.
+
+        Args:
+            ids: int32[batch, (pieces)], ragged, or int32[batch, length], padded.
+            lengths: int32[batch], the ids to read of each padded row; all of them where it is None.
+
+        Returns:
+            string[batch], UTF-8.
+        """
+        if not isinstance(ids, tf.RaggedTensor):
+            ids = tf.RaggedTensor.from_tensor(ids, lengths=lengths)
+        ordinary = tf.reduce_all(ids.values[:, tf.newaxis] != tf.constant([self._dropped], ids.dtype), axis=1)
+        kept = tf.ragged.boolean_mask(ids, ids.with_values(ordinary))
+        return self._sentencepiece.detokenize(tf.cast(kept, tf.int32))
