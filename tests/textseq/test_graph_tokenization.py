@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from textseq.errors import InputError
-from textseq.tokenization import TokenizationConfig, Tokenizer, train_tokenizer
+from textseq.tokenization import TokenizationConfig, Tokenizer
+from textseq.tokenizer_training import train_tokenizer
 
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("tensorflow_text")

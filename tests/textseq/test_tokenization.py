@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textseq.errors import ConfigurationError, InputError, RunDirectoryError
-from textseq.tokenization import TokenizationConfig, Tokenizer, choose_vocabulary_size, train_tokenizer
+from textseq.tokenization import TokenizationConfig, Tokenizer
+from textseq.tokenizer_training import choose_vocabulary_size, train_tokenizer
 
 ALGORITHMS = ("bpe", "unigram")
 WORDS = "the a man woman dog reads sees sleeping walks house tree über größe Straße läuft schläft".split()  # noqa: SIM905
@@ -92,7 +93,7 @@ class TestTraining:
         assert train(lines, seed=1) == train(lines, seed=2), "a corpus that fits is read whole, whatever the seed"
 
     def test_the_sample_is_spread_evenly(self) -> None:
-        from textseq.tokenization import _sampled
+        from textseq.tokenizer_training import _sampled
 
         counts = np.zeros(10)
         for seed in range(300):
@@ -109,6 +110,7 @@ class TestTraining:
     def test_nothing_is_printed(self) -> None:
         code = (
             "from textseq.tokenization import *\n"
+            "from textseq.tokenizer_training import *\n"
             "for algorithm in ('bpe', 'unigram'):\n"
             "    config = TokenizationConfig(algorithm=algorithm)\n"
             "    made = train_tokenizer(['a b c'] * 9 + ['\\0'], config, vocabulary_size=900, seed=1)\n"
