@@ -1,0 +1,167 @@
+"""The network in NumPy float64, for one sentence without padding, one token at a time, from the papers' equations.
+
+Bahdanau, Cho, Bengio 2015 (arXiv:1409.0473), A.1.2 and A.2; Cho et al. 2014 (arXiv:1406.1078) with the reset gate
+after the product; Hochreiter and Schmidhuber 1997 with a forget gate; Ba, Kiros, Hinton 2016 (arXiv:1607.06450).
+Nothing here is shared with the library but the names and the column order of the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+Weights = Mapping[str, np.ndarray]
+GATES = {"gru": 3, "lstm": 4, "simple_rnn": 1}
+STATES = {"gru": 1, "lstm": 2, "simple_rnn": 1}
+
+
+def weights_of(layer: Any) -> dict[str, np.ndarray]:
+    """The trainable weights of one layer by their last name."""
+    return {weight.path.split("/")[-1]: np.array(weight, "float64") for weight in layer.trainable_weights}
+
+
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-values))
+
+
+def log_softmax(values: np.ndarray) -> np.ndarray:
+    shifted = values - values.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def layer_norm(row: np.ndarray, gain: np.ndarray | None) -> np.ndarray:
+    """Row of one vector; without a gain nothing is normalised."""
+    if gain is None:
+        return row
+    return gain * (row - row.mean()) / np.sqrt(row.var() + 1e-5)
+
+
+def cell(name: str, x: np.ndarray, h: np.ndarray, states: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """One step of a cell on two vectors of projections."""
+    x_gates, h_gates = np.split(x, GATES[name]), np.split(h, GATES[name])
+    if name == "gru":
+        update = sigmoid(x_gates[0] + h_gates[0])
+        reset = sigmoid(x_gates[1] + h_gates[1])
+        candidate = np.tanh(x_gates[2] + reset * h_gates[2])
+        return [update * states[0] + (1 - update) * candidate]
+    if name == "lstm":
+        in_, forget, candidate, out = (a + b for a, b in zip(x_gates, h_gates, strict=True))
+        memory = sigmoid(forget) * states[1] + sigmoid(in_) * np.tanh(candidate)
+        return [sigmoid(out) * np.tanh(memory), memory]
+    return [np.tanh(x + h)]
+
+
+def recurrent_step(name: str, weights: Weights, x: np.ndarray, states: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """One token through a recurrent layer."""
+    x = layer_norm(x @ weights["input_kernel"], weights.get("input_gain")) + weights["input_bias"]
+    h = layer_norm(states[0] @ weights["state_kernel"], weights.get("state_gain")) + weights["state_bias"]
+    return cell(name, x, h, states)
+
+
+def recurrent(
+    name: str,
+    weights: Weights,
+    sequence: np.ndarray,
+    states: Sequence[np.ndarray] | None = None,
+    reverse: bool = False,
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """A whole sentence [length, columns] through a recurrent layer; outputs [length, units] and the last states."""
+    units = len(weights["state_kernel"])
+    now = list(states) if states is not None else [np.zeros(units)] * STATES[name]
+    outputs = np.zeros((len(sequence), units))
+    for time in reversed(range(len(sequence))) if reverse else range(len(sequence)):
+        now = recurrent_step(name, weights, sequence[time], now)
+        outputs[time] = now[0]
+    return outputs, now
+
+
+def encode(
+    name: str, layers: Sequence[tuple[Weights, Weights]], sequence: np.ndarray, residual: bool = False
+) -> np.ndarray:
+    """A sentence [length, columns] through stacked bidirectional layers: [length, 2 * units]."""
+    for forward, backward in layers:
+        both = [recurrent(name, forward, sequence)[0], recurrent(name, backward, sequence, reverse=True)[0]]
+        outputs = np.concatenate(both, axis=1)
+        sequence = sequence + outputs if residual and sequence.shape == outputs.shape else outputs
+    return sequence
+
+
+def attend(
+    query: np.ndarray, projected: np.ndarray, v: np.ndarray, memory: np.ndarray, heads: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """One query (`W s`) over one sentence: the context [memory_units] and the weights [heads, source_length]."""
+    attention_columns, memory_columns = len(v) // heads, memory.shape[1] // heads
+    context, weights = np.zeros(memory.shape[1]), np.zeros((heads, len(memory)))
+    for head in range(heads):
+        part = slice(head * attention_columns, (head + 1) * attention_columns)
+        energies = [v[part] @ np.tanh(query[part] + row[part]) for row in projected]
+        weights[head] = np.exp(energies) / np.exp(energies).sum()
+        part = slice(head * memory_columns, (head + 1) * memory_columns)
+        context[part] = sum(weight * row[part] for weight, row in zip(weights[head], memory, strict=True))
+    return context, weights
+
+
+def decoder_step(
+    name: str, weights: Weights, y: np.ndarray, memory: np.ndarray, states: Sequence[np.ndarray], heads: int = 1
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """One target token through the attending layer: the states, the context and the attention weights."""
+    projected = memory @ weights["memory_kernel"] + weights["memory_bias"]
+    context, attention = attend(states[0] @ weights["query_kernel"], projected, weights["energy"], memory, heads)
+    x = layer_norm(y @ weights["input_kernel"] + context @ weights["context_kernel"], weights.get("input_gain"))
+    h = layer_norm(states[0] @ weights["state_kernel"], weights.get("state_gain")) + weights["state_bias"]
+    return cell(name, x + weights["input_bias"], h, states), context, attention
+
+
+class TranslationOracle:
+    """A `TranslationModel`'s mathematics for one sentence; the weights are read from the model."""
+
+    def __init__(self, model: Any) -> None:
+        config = self.config = model.config
+        self.source = np.array(model.source_embedding.embeddings, "float64")
+        self.target = np.array(model.target_embedding.embeddings, "float64")
+        self.encoder = [(weights_of(forward), weights_of(backward)) for forward, backward in model.encoder.directions]
+        self.decoder = weights_of(model.decoder)
+        self.upper = [weights_of(layer) for layer in model.upper_layers]
+        self.own = {
+            name: np.array(getattr(model, name), "float64")
+            for name in ("bridge_kernel", "bridge_bias", "readout_kernel", "readout_bias", "output_bias")
+        }
+        self.output = self.target.T if config.tied_embeddings else np.array(model.output_kernel, "float64")
+
+    def encode(self, source_ids: Sequence[int]) -> np.ndarray:
+        """The memory, [source_length, memory_units]."""
+        return encode(self.config.cell, self.encoder, self.source[list(source_ids)], self.config.residual)
+
+    def start(self, memory: np.ndarray) -> list[np.ndarray]:
+        """The decoder's first states, `tanh(W mean(h) + b)`."""
+        flat = np.tanh(memory.mean(0) @ self.own["bridge_kernel"] + self.own["bridge_bias"])
+        return np.split(flat, self.config.decoder_layers * STATES[self.config.cell])
+
+    def step(
+        self, previous_id: int, states: list[np.ndarray], memory: np.ndarray
+    ) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+        """Logits [vocabulary], states, attention [heads, source_length] of one step."""
+        name, count = self.config.cell, STATES[self.config.cell]
+        y = self.target[previous_id]
+        new, context, attention = decoder_step(
+            name, self.decoder, y, memory, states[:count], self.config.attention_heads
+        )
+        top = new[0]
+        for number, weights in enumerate(self.upper, 1):
+            upper = recurrent_step(name, weights, top, states[number * count : (number + 1) * count])
+            new = new + upper
+            top = top + upper[0] if self.config.residual else upper[0]
+        joined = np.concatenate([top, y, context])
+        readout = np.tanh(joined @ self.own["readout_kernel"] + self.own["readout_bias"])
+        return readout @ self.output + self.own["output_bias"], new, attention
+
+    def logits(self, source_ids: Sequence[int], target_input_ids: Sequence[int]) -> np.ndarray:
+        """Logits of a whole translation, [target_length, vocabulary]."""
+        memory = self.encode(source_ids)
+        states, rows = self.start(memory), []
+        for previous_id in target_input_ids:
+            logits, states, _ = self.step(previous_id, states, memory)
+            rows.append(logits)
+        return np.array(rows)

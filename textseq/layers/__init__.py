@@ -1,0 +1,1 @@
+"""Layers on `keras.ops`: what a recurrent translator or classifier is made of."""
