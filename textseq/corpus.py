@@ -16,7 +16,7 @@ import sys
 import unicodedata
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -35,6 +35,9 @@ _FOREIGN = {
     codecs.BOM_UTF16_LE: "UTF-16 text",
     codecs.BOM_UTF16_BE: "UTF-16 text",
 }
+
+_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
+_READING_ERRORS = (*_DAMAGE, OSError)
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +92,7 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
     """
     name = _shown(path)
     number = 0
-    with _opened(path) as stream:
+    with open_bytes(path) as stream:
         try:
             for number, raw in enumerate(stream, start=1):
                 raw = _without_line_end(raw, first=number == 1)
@@ -97,14 +100,8 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
                     yield raw.decode("utf-8")
                 except UnicodeDecodeError as error:
                     raise CorpusError(_explain_invalid(raw, error), name, number) from None
-        except EOFError:
-            message = "the compressed file is truncated: its data end after this line; make or fetch it again"
-            raise CorpusError(message, name, number) from None
-        except (gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
-            message = f"the compressed data are damaged after this line ({error}); make or fetch the file again"
-            raise CorpusError(message, name, number) from None
-        except OSError as error:
-            raise CorpusError(f"cannot be read further: {error.strerror or error}", name, number) from None
+        except _READING_ERRORS as error:
+            raise _unreadable(error, name, number) from None
 
 
 def read_pairs(
@@ -128,6 +125,33 @@ def read_pairs(
         yield pair
     if pair is None:
         raise CorpusError("is empty; expected one sentence a line", _shown(source_path))
+
+
+@contextmanager
+def open_bytes(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Opens a file, plain, gzip or xz (told by content), or standard input ("-"), for its unpacked bytes.
+
+    Args:
+        path: the file, or "-".
+
+    Yields:
+        The stream; reading it belongs inside the block, where what goes wrong with it becomes a CorpusError.
+
+    Raises:
+        CorpusError: a missing file, a directory, damaged or truncated compressed data.
+
+    Example:
+        >>> with open_bytes("corpus.en.gz") as stream:  # doctest: +SKIP
+        ...     lines = list(read_lines_tolerant(stream))
+    """
+    if os.fspath(path) == STANDARD_INPUT:
+        yield sys.stdin.buffer
+        return
+    with _opened_file(Path(path)) as stream:
+        try:
+            yield stream
+        except _DAMAGE as error:
+            raise _unreadable(error, os.fspath(path)) from None
 
 
 def read_lines_tolerant(stream: BinaryIO) -> Iterator[str]:
@@ -208,12 +232,6 @@ def _without_line_end(raw: bytes, *, first: bool) -> bytes:
     return raw.removeprefix(codecs.BOM_UTF8) if first else raw
 
 
-def _opened(path: str | os.PathLike[str]) -> AbstractContextManager[BinaryIO]:
-    if os.fspath(path) == STANDARD_INPUT:
-        return nullcontext(sys.stdin.buffer)
-    return _opened_file(Path(path))
-
-
 @contextmanager
 def _opened_file(path: Path) -> Iterator[BinaryIO]:
     require_files(path)
@@ -232,6 +250,17 @@ def _opened_file(path: Path) -> Iterator[BinaryIO]:
             raise CorpusError(message, path)
         else:
             yield raw
+
+
+def _unreadable(error: Exception, name: str, line: int | None = None) -> CorpusError:
+    place = "" if line is None else " after this line"
+    if isinstance(error, EOFError):
+        message = f"the compressed file is truncated: its data end{place or ' too early'}; make or fetch it again"
+    elif isinstance(error, _DAMAGE):
+        message = f"the compressed data are damaged{place} ({error}); make or fetch the file again"
+    else:
+        message = f"cannot be read further: {getattr(error, 'strerror', None) or error}"
+    return CorpusError(message, name, line)
 
 
 def _explain_invalid(raw: bytes, error: UnicodeDecodeError) -> str:

@@ -64,9 +64,9 @@ def learning_curve(records: Sequence[Mapping[str, Any]], path: str | os.PathLike
 
     Args:
         records: the records of metrics.jsonl, in any order: training records with "step", "loss" and "perplexity",
-            validation records with "step", "validation_loss", "validation_perplexity" and scores such as "validation_bleu". Every
-            further key that starts with "validation_" is a score and gets a curve. Values that are missing or not
-            finite are left out.
+            validation records with "step", "validation_loss", "validation_perplexity" and scores such as
+            "validation_bleu". Every further key that starts with "validation_" is a score and gets a curve. Values that
+            are missing or not finite are left out.
         path: a file to write too, .png, .svg or .pdf; None writes nothing.
 
     Returns:
@@ -78,7 +78,8 @@ def learning_curve(records: Sequence[Mapping[str, Any]], path: str | os.PathLike
         OutputError: the file cannot be written.
 
     Example:
-        >>> figure = learning_curve([{"step": 1, "loss": 4.0}, {"step": 1, "validation_loss": 4.2, "validation_bleu": 0.3}])
+        >>> records = [{"step": 1, "loss": 4.0}, {"step": 1, "validation_loss": 4.2, "validation_bleu": 0.3}]
+        >>> figure = learning_curve(records)
     """
     if path is not None:
         _kind(path)

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from textseq.corpus import (
     Pair,
     hash_texts,
+    open_bytes,
     read_lines,
     read_lines_tolerant,
     read_pairs,
@@ -217,6 +218,24 @@ def test_tolerant_reading_gives_one_string_a_line(lines: list[bytes]) -> None:
 def test_tolerant_reading_keeps_what_is_legal() -> None:
     data = f"\ufeff{ODD}\r\n\n".encode() + b"\xed\xa0\x80|\xff\n" + b"x" * 100_000
     assert list(read_lines_tolerant(io.BytesIO(data))) == [ODD, "", "\ufffd\ufffd\ufffd|\ufffd", "x" * 100_000]
+
+
+@pytest.mark.parametrize(("name", "pack"), [("x", bytes), ("x.gz", gzip.compress), ("x.xz", lzma.compress)])
+def test_open_bytes_unpacks(tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
+    with open_bytes(write(tmp_path / name, pack(b"\xff\r\nb"))) as stream:
+        assert stream.read() == b"\xff\r\nb"
+
+
+def test_open_bytes_says_what_is_wrong(tmp_path: Path) -> None:
+    truncated = write(tmp_path / "x.gz", gzip.compress(b"a\n" * 9)[:-9])
+    message = "the compressed file is truncated: its data end too early"
+    with pytest.raises(CorpusError, match=message), open_bytes(truncated) as stream:
+        stream.read()
+    damaged = write(tmp_path / "y.xz", lzma.compress(b"a\n" * 9)[:30] + bytes(40))
+    with pytest.raises(CorpusError, match=r"y\.xz: the compressed data are damaged \("), open_bytes(damaged) as stream:
+        stream.read()
+    with pytest.raises(CorpusError, match="is a directory; expected a text file"), open_bytes(tmp_path):
+        pass
 
 
 def test_sentence_key_and_hash() -> None:

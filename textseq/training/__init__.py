@@ -1,0 +1,1 @@
+"""Training: one loop for every task, exact to the bit when it is resumed."""
