@@ -1,0 +1,81 @@
+"""What is chosen from the corpus where the configuration leaves it open."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Mapping
+
+from nmt.config import Config, Sizes
+from textseq.errors import ConfigurationError
+from textseq.training.precision import fastest_precision
+
+# Up to so many sentence pairs, such a network. That of Multi30k's 29,000 pairs is measured in benchmarks/README.md;
+# the others keep the number of weights in step with the text.
+_SIZES = [
+    (4_000, Sizes(128, 128, 192, 128)),
+    (15_000, Sizes(192, 224, 256, 192)),
+    (80_000, Sizes(256, 320, 320, 256)),
+    (500_000, Sizes(384, 512, 512, 384)),
+]
+_LARGEST = Sizes(512, 768, 768, 512)
+
+
+def choose_sizes(pairs: int) -> Sizes:
+    """Sizes of the network for a number of training pairs."""
+    place = bisect.bisect_left([bound for bound, _ in _SIZES], pairs)
+    return _SIZES[place][1] if place < len(_SIZES) else _LARGEST
+
+
+# Sentence pairs that a training reads in all its epochs. Unrolled graphs take about a minute to build and save a tenth
+# of the time of every step.
+_UNROLLED_FROM = 500_000
+
+
+def choose_epochs(pairs: int) -> int:
+    """Epochs for a number of training pairs: a small corpus is read more often, a large one needs more updates.
+
+    Example:
+        >>> [choose_epochs(pairs) for pairs in (1_000, 29_000, 133_000, 10_000_000)]
+        [100, 36, 17, 4]
+    """
+    return round(min(100.0, max(4.0, 36.0 * (29_000 / max(1, pairs)) ** 0.5)))
+
+
+def resolve(config: Config, pairs: int, chosen: Mapping[str, int]) -> Config:
+    """Fills in every value that the configuration leaves open.
+
+    Args:
+        config: as it was given.
+        pairs: number of training pairs after cleaning.
+        chosen: what preparing the data has chosen, by dotted key.
+
+    Raises:
+        ConfigurationError: the number of attention heads does not fit the sizes.
+    """
+    choices: dict[str, object] = {f"model.{key}": value for key, value in choose_sizes(pairs)._asdict().items()}
+    epochs = config.training.epochs or choose_epochs(pairs)
+    choices |= {
+        "training.epochs": epochs,
+        "training.precision": fastest_precision(),
+        "training.unroll": str(epochs * pairs >= _UNROLLED_FROM).lower(),
+        **chosen,
+    }
+    open_keys = [key for key in choices if _value(config, key) is None]
+    resolved = config.with_overrides([f"{key}={choices[key]}" for key in open_keys])
+    _check_heads(resolved)
+    return resolved
+
+
+def _check_heads(config: Config) -> None:
+    heads, sizes = config.model.attention_heads, config.model.sizes
+    for name, units in (("attention_units", sizes.attention_units), ("2 * encoder_units", 2 * sizes.encoder_units)):
+        if units % heads:
+            raise ConfigurationError(
+                f"model.attention_heads: received {heads}, expected a divisor of {name}, which is {units}; "
+                f"change model.attention_heads or model.{name.removeprefix('2 * ')}"
+            )
+
+
+def _value(config: Config, key: str) -> object:
+    section, name = key.split(".")
+    return getattr(getattr(config, section), name)

@@ -1,0 +1,370 @@
+"""From the text files that the configuration names to a run's prepared data.
+
+data/
+  train.source.txt, train.target.txt   the text that is trained on: cleaned, short enough, aligned with the stores
+  train.source.ids, train.target.ids   its ids, see textseq.token_store
+  valid.source.txt, ... valid.target.ids   the same for validation; given files are copied uncleaned
+  cleaning.json                        what was removed and why, and the sizes of both parts
+  prepared.json                        what all this was made from, and the checksums of what was made
+
+The folder is made aside and put in place at the end, so a run has all of it or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt.prepared import (
+    PREPARED,
+    VERSION,
+    altered_file,
+    check_configuration,
+    check_inputs,
+    fingerprint,
+    fingerprints,
+    named_files,
+    read_prepared,
+    settings_of,
+)
+from nmt.translation_data import (
+    SIDES,
+    TOO_MANY_TOKENS,
+    PreparationReport,
+    TranslationBatch,
+    TranslationData,
+    encoded_ids,
+    lengths_of,
+    open_stores,
+    sampled_ids,
+    text_path,
+    tokenizer_path,
+)
+from textseq.batching import BatchPlan
+from textseq.cleaning import HeldOut, clean_pairs
+from textseq.corpus import STANDARD_INPUT, Pair, read_lines, read_pairs, require_files
+from textseq.errors import ConfigurationError, CorpusError
+from textseq.run_directory import RunDirectory, replace_directory, write_atomically
+from textseq.splitting import choose_split, choose_validation_size
+from textseq.token_store import TokenStore
+from textseq.tokenization import Tokenizer
+from textseq.tokenizer_training import choose_vocabulary_size, train_tokenizer
+
+if TYPE_CHECKING:
+    from nmt.config import Config, CorpusConfig
+
+__all__ = ["TranslationBatch", "TranslationData", "choose_token_budget", "prepare_data"]
+
+_CLEANING = "cleaning.json"
+
+Notify = Callable[[str], None]
+
+
+def prepare_data(config: Config, run: RunDirectory, notify: Notify) -> TranslationData:
+    """Cleans, splits, tokenizes and stores the corpus of a run, or opens what was prepared before.
+
+    The same files and configuration give the same bytes. Memory holds some tens of bytes a pair: hashes that find
+    duplicates, line numbers and lengths; besides, the lines that a vocabulary is learnt from, see
+    `TokenizationConfig.max_training_sentences`.
+
+    Prepared data are used again where configuration and file contents are the same as then. Files that are gone since,
+    pipes and standard input cannot be compared and are taken as unchanged. The caller holds the run's lock.
+
+    Args:
+        config: its seed, corpus, cleaning, tokenization and batching.
+        run: receives data/ and tokenizer/.
+        notify: told in one line what happens.
+
+    Raises:
+        CorpusError: a file is missing or unusable, or nothing is left of it.
+        ConfigurationError: files are named in a way that does not fit, or the token budget is too small.
+        RunDirectoryError: the run was prepared from other text or with another configuration.
+        OutputError: the disk is full.
+    """
+    prepared = read_prepared(run)
+    if prepared is not None:
+        check_configuration(config, run, prepared)
+        check_inputs(config.corpus, run, prepared)
+        altered = altered_file(run, prepared["files"])
+        if altered is None:
+            data = _opened(config, run, prepared)
+            notify(f"data: {data.training_pairs:,} training pairs, prepared before")
+            return data
+        notify(f"{altered} is missing or altered; the data are prepared again")
+    _check_corpus(config.corpus)
+    prepared = _prepare(config, run, notify)
+    return _opened(config, run, prepared)
+
+
+def choose_token_budget(pairs: int, *, longest: int = 0) -> int:
+    """Padded tokens of one batch, both sides together, that suit a corpus: 1024 * (pairs / 3000)^0.36, 6,144 at most.
+
+    A small corpus needs many updates more than it needs large batches.
+
+    Args:
+        pairs: sentence pairs to train on.
+        longest: tokens of the longest row, both sides together, for which there is always room.
+
+    Example:
+        >>> [choose_token_budget(pairs) for pairs in (3_000, 29_000, 133_000, 1_000_000)]
+        [1024, 2304, 4096, 6144]
+    """
+    budget = min(6144, max(512, 256 * round(4 * (max(pairs, 0) / 3000) ** 0.36)))
+    return max(budget, 256 * -(-longest // 256))
+
+
+def _opened(config: Config, run: RunDirectory, prepared: Mapping[str, Any]) -> TranslationData:
+    report = PreparationReport.from_dict(json.loads((run.data_path / _CLEANING).read_text(encoding="utf-8"))["report"])
+    return TranslationData(run, config, prepared, report)
+
+
+def _prepare(config: Config, run: RunDirectory, notify: Notify) -> dict[str, Any]:
+    """Makes both folders anew and returns the content of prepared.json."""
+    inputs = {role: fingerprint(path) for role, path in named_files(config.corpus).items()}
+    report = PreparationReport()
+    choices: dict[str, int] = {}
+    with replace_directory(run.data_path) as folder:
+        lines = _write_texts(config, folder, report, notify)
+        tokenizers = _train_tokenizers(config, folder, len(lines), choices, notify)
+        with replace_directory(run.tokenizer_path) as models:
+            for name, tokenizer in tokenizers.items():
+                tokenizer_path(models, name).write_bytes(tokenizer.model_bytes)
+        by_side = [tokenizers["joint" if config.tokenization.joint else side] for side in SIDES]
+        _write_training_stores(config, folder, by_side, report, lines, notify)
+        cut = _write_validation_stores(config, folder, by_side, notify)
+        plan = _choose_plan(config, folder, by_side, choices)
+        for name, value in choices.items():
+            notify(f"chosen from the corpus: {name} = {value:,}")
+        training, validation = (len(open_stores(folder, part)[0]) for part in ("train", "valid"))
+        notify(f"data: {training:,} training pairs, {validation:,} validation pairs")
+        _write_json(
+            folder / _CLEANING,
+            {
+                "report": report.to_dict(),
+                "training_pairs": training,
+                "validation_pairs": validation,
+                "validation_from": "files" if config.corpus.valid_source is not None else "split",
+                "validation_sides_cut": cut,
+            },
+        )
+        prepared = {
+            "version": VERSION,
+            **settings_of(config),
+            "inputs": inputs,
+            "choices": choices,
+            "shapes": [list(shape) for shape in plan.shapes],
+            "files": fingerprints(data=folder, tokenizer=run.tokenizer_path),
+        }
+        _write_json(folder / PREPARED, prepared)
+    return prepared
+
+
+def _write_texts(config: Config, folder: Path, report: PreparationReport, notify: Notify) -> array[int]:
+    """Writes train.*.txt and valid.*.txt; returns the line number in the corpus of each training pair."""
+    corpus = config.corpus
+    source = _named(corpus.source)
+    if corpus.valid_source is not None:
+        held_out = HeldOut()
+        with _pair_files(folder, "valid") as write:
+            for pair in read_pairs(corpus.valid_source, corpus.valid_target):
+                held_out.add(pair)
+                write(pair)
+        lines = _write_cleaned(config, folder, "train", report, held_out)
+    else:
+        lines = _split(config, folder, report, _write_cleaned(config, folder, "all", report, None))
+    notify(f"cleaning: {report.read:,} pairs read, {report.read - report.kept:,} removed")
+    if not lines:
+        raise CorpusError("nothing is left to train on after the validation pairs are taken out; add text", source)
+    return lines
+
+
+def _write_cleaned(
+    config: Config, folder: Path, part: str, report: PreparationReport, held_out: HeldOut | None
+) -> array[int]:
+    source = _named(config.corpus.source)
+    lines = array("Q")
+    with _pair_files(folder, part) as write:
+        for pair in clean_pairs(read_pairs(source, config.corpus.target), config.cleaning, report, held_out):
+            write(pair)
+            lines.append(pair.line)
+    report.require_some(source)
+    return lines
+
+
+def _split(config: Config, folder: Path, report: PreparationReport, lines: array[int]) -> array[int]:
+    """Divides all.*.txt into train and valid; returns the line numbers of the training pairs."""
+    paths = [text_path(folder, "all", side) for side in SIDES]
+    split = choose_split(read_lines(paths[0]), choose_validation_size(report.kept), config.seed)
+    held_out = HeldOut()
+    with _pair_files(folder, "valid") as write:
+        for pair in read_pairs(*paths):
+            if split.holds_out(pair.source):
+                held_out.add(pair)
+                write(pair)
+    kept = array("Q")
+    with _pair_files(folder, "train") as write:
+        for pair in read_pairs(*paths):
+            if split.holds_out(pair.source):
+                continue
+            # The split keeps the sources apart; the same target may still stand on both sides.
+            overlap = held_out.overlap(pair)
+            if overlap is not None and config.cleaning.drops(overlap):
+                report.withdraw(overlap, lines[pair.line - 1])
+                continue
+            if overlap is not None:
+                report.kept_overlaps[overlap] += 1
+            write(pair)
+            kept.append(lines[pair.line - 1])
+    for path in paths:
+        path.unlink()
+    return kept
+
+
+def _train_tokenizers(
+    config: Config, folder: Path, pairs: int, choices: dict[str, int], notify: Notify
+) -> dict[str, Tokenizer]:
+    """Learns one tokenizer, "joint", or two, "source" and "target"."""
+    settings = config.tokenization
+    texts = {"joint": SIDES} if settings.joint else {side: (side,) for side in SIDES}
+
+    def lines(name: str) -> Iterable[str]:
+        return chain.from_iterable(read_lines(text_path(folder, "train", side)) for side in texts[name])
+
+    size = settings.vocabulary_size
+    if size is None:
+        characters = max(len(set[str]().union(*lines(name))) for name in texts)
+        size = choose_vocabulary_size(pairs, characters, symbols=len(settings.user_defined_symbols))
+        choices["tokenization.vocabulary_size"] = size
+    notify(f"learning {'a joint vocabulary' if settings.joint else 'two vocabularies'} of {size:,} pieces")
+    return {name: train_tokenizer(lines(name), settings, vocabulary_size=size, seed=config.seed) for name in texts}
+
+
+def _write_training_stores(
+    config: Config,
+    folder: Path,
+    tokenizers: Sequence[Tokenizer],
+    report: PreparationReport,
+    lines: array[int],
+    notify: Notify,
+) -> None:
+    """Writes train.*.ids; pairs of too many tokens go from the stores and from the text, and are counted."""
+    for side, tokenizer in zip(SIDES, tokenizers, strict=True):
+        ids = encoded_ids(tokenizer, read_lines(text_path(folder, "train", side)))
+        TokenStore.write(folder / f"train.{side}", ids, vocabulary_size=tokenizer.vocabulary_size)
+    limit = config.batching.max_length
+    stores = open_stores(folder, "train")
+    fits = np.all(lengths_of(stores) <= limit, axis=1)
+    if fits.all():
+        return
+    for index in np.flatnonzero(~fits):
+        report.withdraw(TOO_MANY_TOKENS, lines[index])
+    if not fits.any():
+        message = f"none of {len(fits):,} pairs has at most {limit} tokens a side; raise batching.max_length"
+        raise CorpusError(message, _named(config.corpus.source))
+    notify(f"left out for more than {limit} tokens a side: {np.count_nonzero(~fits):,} training pairs")
+    for side, tokenizer, store in zip(SIDES, tokenizers, stores, strict=True):
+        kept_ids = (store[int(index)].tolist() for index in np.flatnonzero(fits))
+        TokenStore.write(folder / f"train.{side}", kept_ids, vocabulary_size=tokenizer.vocabulary_size)
+        _keep_lines(text_path(folder, "train", side), fits)
+
+
+def _keep_lines(path: Path, kept: npt.NDArray[np.bool_]) -> None:
+    shorter = path.with_suffix(".kept")
+    with open(shorter, "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line, keep in zip(read_lines(path), kept, strict=True) if keep)
+    os.replace(shorter, path)
+
+
+def _write_validation_stores(config: Config, folder: Path, tokenizers: Sequence[Tokenizer], notify: Notify) -> int:
+    """Writes valid.*.ids, cutting sides of too many tokens; returns how many."""
+    limit = config.batching.max_length
+    cut = 0
+
+    def shortened(sequences: Iterable[list[int]]) -> Iterator[list[int]]:
+        nonlocal cut
+        for ids in sequences:
+            cut += len(ids) > limit
+            yield ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
+
+    for side, tokenizer in zip(SIDES, tokenizers, strict=True):
+        ids = shortened(encoded_ids(tokenizer, read_lines(text_path(folder, "valid", side))))
+        TokenStore.write(folder / f"valid.{side}", ids, vocabulary_size=tokenizer.vocabulary_size)
+    if cut:
+        notify(f"cut to {limit} tokens for the validation loss: {cut:,} sides of validation pairs")
+    return cut
+
+
+def _choose_plan(config: Config, folder: Path, tokenizers: Sequence[Tokenizer], choices: dict[str, int]) -> BatchPlan:
+    """Chooses the token budget and the shapes, for sampled lengths where subwords are sampled."""
+    stores = open_stores(folder, "train")
+    lengths = lengths_of(stores)
+    batching = config.batching
+    if batching.token_budget is None:
+        budget = choose_token_budget(len(lengths), longest=2 * batching.max_length)
+        choices["batching.token_budget"] = budget
+        batching = batching.model_copy(update={"token_budget": budget})
+    amount = config.tokenization.sampling
+    if amount:
+        plain = lengths
+        drawn = [
+            sampled_ids(tokenizer, folder, side, store, amount, (config.seed, 0), batching.max_length)
+            for side, tokenizer, store in zip(SIDES, tokenizers, stores, strict=True)
+        ]
+        columns = [np.fromiter(map(len, ids), dtype=np.int32, count=len(plain)) for ids in drawn]
+        lengths = np.stack(columns, axis=1)
+        # Every sentence can fall back on its unsampled ids, so these have to fit.
+        lengths = np.where(plain > lengths.max(axis=0), plain, lengths)
+    return BatchPlan(lengths, batching)
+
+
+@contextmanager
+def _pair_files(folder: Path, part: str) -> Iterator[Callable[[Pair], None]]:
+    """Opens the two text files of a part for writing; yields a function that writes one pair."""
+    source_path, target_path = (text_path(folder, part, side) for side in SIDES)
+    with (
+        open(source_path, "w", encoding="utf-8", newline="\n") as source,
+        open(target_path, "w", encoding="utf-8", newline="\n") as target,
+    ):
+
+        def write(pair: Pair) -> None:
+            source.write(f"{pair.source}\n")
+            target.write(f"{pair.target}\n")
+
+        yield write
+
+
+def _named(source: str | None) -> str:
+    if source is None:
+        raise ConfigurationError(
+            "corpus.source is not set; expected a text file, or - for pairs on standard input; set it with --source"
+        )
+    return source
+
+
+def _check_corpus(corpus: CorpusConfig) -> None:
+    """Checks, before any work, that the files are named in a way that fits and can be read."""
+    _named(corpus.source)
+    if corpus.valid_target is not None and corpus.valid_source is None:
+        raise ConfigurationError(
+            f"corpus.valid_target is {corpus.valid_target}, but corpus.valid_source is not set; set both or neither"
+        )
+    paths = named_files(corpus)
+    piped = [f"corpus.{role}" for role, path in paths.items() if path == STANDARD_INPUT]
+    if len(piped) > 1:
+        raise ConfigurationError(
+            f"{' and '.join(piped)} are both standard input, which can be read once; name files for all but one"
+        )
+    require_files(*paths.values())
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    write_atomically(path, json.dumps(values, indent=1, ensure_ascii=False) + "\n")

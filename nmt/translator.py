@@ -1,0 +1,316 @@
+"""Translating with a trained run."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from nmt.config import Config
+from nmt.model import TranslationModel
+from nmt.search import SearchConfig, SearchResult, beam_search, sample, score
+from nmt.source_ceiling import LONGEST_SOURCE
+from nmt.translation import Translation
+from nmt.translation_data import load_tokenizers
+from textseq.batching import inference_batches
+from textseq.checkpoint import Checkpoint
+from textseq.errors import CheckpointError, InputError, RunDirectoryError
+from textseq.run_directory import RunDirectory
+from textseq.special_ids import special_ids_of
+from textseq.tokenization import Tokenizer, well_formed
+
+TOKENS_A_BATCH = 4096
+"""Source tokens of one batch, padding counted, for greedy search; a beam divides it."""
+
+logger = logging.getLogger(__name__)
+
+
+class _Hypothesis(NamedTuple):
+    """One translation of one row of a batch."""
+
+    row: int
+    place: int
+    ids: list[int]
+    text: str
+
+
+class Translator:
+    """A trained model with its tokenizers.
+
+    Of a line of more than `nmt.source_ceiling.LONGEST_SOURCE` tokens the first are read, so that one line can take
+    neither minutes nor gigabytes. It is said in the log, and in `Translation.truncated`; lines of ordinary text never
+    come near.
+
+    Args:
+        model: the network.
+        source_tokenizer: of the language to translate from.
+        target_tokenizer: of the language to translate to.
+        config: of the run.
+
+    Example:
+        >>> translator = Translator.load("runs/en-de")  # doctest: +SKIP
+        >>> print(translator.translate(["A man is sleeping."])[0])  # doctest: +SKIP
+        Ein Mann schläft.
+    """
+
+    def __init__(
+        self, model: TranslationModel, source_tokenizer: Tokenizer, target_tokenizer: Tokenizer, config: Config
+    ) -> None:
+        self.model = model
+        self.source_tokenizer = source_tokenizer
+        self.target_tokenizer = target_tokenizer
+        self.config = config
+        self.step: int | None = None
+        """The training step of the weights, where they were loaded from a run."""
+        self._searches: dict[Any, Callable[..., SearchResult]] = {}
+        self._score: Callable[..., Any] | None = None
+        self._source_pieces = _pieces(source_tokenizer)
+        self._target_pieces = _pieces(target_tokenizer)
+
+    @classmethod
+    def load(cls, run: str | os.PathLike[str]) -> Translator:
+        """Loads the best weights of a run.
+
+        Args:
+            run: the run directory.
+
+        Raises:
+            RunDirectoryError: there is no run, or it has no weights yet.
+            CheckpointError: the weights are truncated or altered, or belong to another configuration.
+        """
+        directory = RunDirectory.open(run, "nmt")
+        best = directory.read_best()
+        if best is None:
+            raise RunDirectoryError(
+                f"{directory.path}: no trained weights yet; expected {directory.best_path}; "
+                f"go on with `nmt train --run {directory.path}`"
+            )
+        config = Config.from_toml(directory.config_path)
+        source, target = load_tokenizers(directory, config.tokenization.joint)
+        translator = cls(make_model(config, source, target), source, target, config)
+        _assign(translator.model, best)
+        translator.step = best.step
+        return translator
+
+    def translate(
+        self,
+        lines: Sequence[str],
+        *,
+        beam: int | None = None,
+        n_best: int = 1,
+        attention: bool = False,
+    ) -> list[Translation]:
+        """Translates lines; each gives one translation, in order, whatever it holds.
+
+        Args:
+            lines: the text; a line without any token, such as an empty one, gives an empty translation. Lone
+                surrogates are read as U+FFFD. Very long lines are cut, see the class.
+            beam: hypotheses kept alive; 1 is greedy search; None is the run's own.
+            n_best: translations of each line, at most `beam`.
+            attention: keep the attention weights, for alignments and heat maps.
+
+        Raises:
+            ConfigurationError: `n_best` exceeds `beam`.
+            InputError: one text in place of a list.
+        """
+        changes = [f"search.n_best={n_best}"] + ([] if beam is None else [f"search.beam={beam}"])
+        config = self.config.with_overrides(changes).search
+        return self._decode(lines, self._compiled(("beam", config, attention)), config.beam, n_best)
+
+    def sample(
+        self,
+        lines: Sequence[str],
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> list[Translation]:
+        """Draws one translation a line at random.
+
+        Args:
+            lines: the text, as for `translate`.
+            temperature: below 1 sharpens the distribution, above 1 flattens it.
+            top_k: draw from the k most probable tokens; None from all.
+            top_p: draw from the most probable tokens that reach this probability together.
+            seed: another seed, another draw; the same seed draws the same for the same line.
+
+        Raises:
+            ConfigurationError: a value out of range.
+            InputError: one text in place of a list.
+        """
+        values = {"temperature": temperature, "top_k": top_k or 0, "top_p": top_p, "seed": seed, "samples": 1}
+        config = self.config.with_overrides([f"search.{key}={value}" for key, value in values.items()]).search
+        return self._decode(lines, self._compiled(("sample", config, False)), 1, 1)
+
+    def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[float]:
+        """The log-probability of each target given its source, in nats.
+
+        It is the probability of one way to cut the target into subwords, that of the tokenizer. Search writes other
+        cuts at times; the text then scores lower than the translation's `log_probability`.
+
+        Args:
+            sources: text, cut where it is very long, as for `translate`.
+            targets: as many translations; never cut.
+
+        Raises:
+            InputError: the numbers differ, or one text in place of a list.
+        """
+        sources, targets = _lines(sources), _lines(targets)
+        if len(sources) != len(targets):
+            raise InputError(f"received {len(sources)} sources and {len(targets)} targets; expected as many of each")
+        source_ids, _ = self._source_ids(sources)
+        target_ids = [[*ids, self.target_tokenizer.eos_id] for ids in self.target_tokenizer.encode(targets)]
+        lengths = np.array([(len(source), len(target)) for source, target in zip(source_ids, target_ids, strict=True)])
+        scores = np.zeros(len(sources), np.float64)
+        for indices in _batches(lengths.reshape(-1, 2), TOKENS_A_BATCH):
+            scores[indices] = self._forced()(
+                _padded([source_ids[index] for index in indices], self.source_tokenizer.pad_id),
+                _padded([target_ids[index] for index in indices], self.target_tokenizer.pad_id),
+            ).numpy()
+        return [float(value) for value in scores]
+
+    def _decode(
+        self, lines: Sequence[str], search: Callable[..., SearchResult], beam: int, n_best: int
+    ) -> list[Translation]:
+        lines = _lines(lines)
+        ids, cut = self._source_ids(lines)
+        translations: list[Translation | None] = [None] * len(lines)
+        lengths = np.array([len(one) for one in ids]).reshape(-1, 1)
+        for indices in _batches(lengths, TOKENS_A_BATCH // max(1, beam // 2)):
+            result = search(_padded([ids[index] for index in indices], self.source_tokenizer.pad_id))
+            arrays = SearchResult(*(None if array is None else array.numpy() for array in result))
+            hypotheses = self._hypotheses(arrays)
+            for row, index in enumerate(indices):
+                found = [
+                    self._translation(lines[index], ids[index], index in cut, arrays, hypothesis)
+                    for hypothesis in hypotheses[row]
+                ]
+                translations[index] = found[0] if n_best == 1 else replace(found[0], n_best=tuple(found))
+        return [translation for translation in translations if translation is not None]
+
+    def _hypotheses(self, result: SearchResult) -> list[list[_Hypothesis]]:
+        """What search found for each row, as text: all texts of a batch are decoded at once."""
+        rows, places = np.nonzero(result.lengths)
+        lengths = result.lengths[rows, places].tolist()
+        ids = [row[:length] for row, length in zip(result.ids[rows, places].tolist(), lengths, strict=True)]
+        texts = self.target_tokenizer.decode_batch(ids)
+        found: list[list[_Hypothesis]] = [[] for _ in range(len(result.lengths))]
+        for row, place, one, text in zip(rows.tolist(), places.tolist(), ids, texts, strict=True):
+            found[row].append(_Hypothesis(row, place, one, text))
+        return found
+
+    def _translation(
+        self, line: str, source_ids: list[int], truncated: bool, result: SearchResult, found: _Hypothesis
+    ) -> Translation:
+        place = (found.row, found.place)
+        attention = None
+        if result.attention is not None:
+            attention = result.attention[place][: len(found.ids), : len(source_ids)]
+        return Translation(
+            source=line,
+            # Whatever the model makes of nothing; </s> alone is a source without tokens.
+            text=found.text if len(source_ids) > 1 else "",
+            score=float(result.scores[place]),
+            log_probability=float(result.log_probabilities[place]),
+            source_pieces=tuple(self._source_pieces[index] for index in source_ids),
+            target_pieces=tuple(self._target_pieces[index] for index in found.ids),
+            attention=attention,
+            truncated=truncated,
+        )
+
+    def _source_ids(self, lines: Sequence[str]) -> tuple[list[list[int]], set[int]]:
+        """The ids of each line, ending in eos, and the indices of lines that were cut."""
+        encoded = self.source_tokenizer.encode(lines)
+        cut = {index for index, ids in enumerate(encoded) if len(ids) >= LONGEST_SOURCE}
+        if cut:
+            logger.warning(
+                "%d of %d lines have more than %d tokens, the longest %d; only so many are read of each: "
+                "put every sentence on a line of its own",
+                *(len(cut), len(lines), LONGEST_SOURCE - 1, max(len(encoded[index]) for index in cut)),
+            )
+        return [[*ids[: LONGEST_SOURCE - 1], self.source_tokenizer.eos_id] for ids in encoded], cut
+
+    def _compiled(self, key: tuple[str, SearchConfig, bool]) -> Callable[..., SearchResult]:
+        if key not in self._searches:
+            kind, config, attention = key
+
+            def search(source_ids: tf.Tensor) -> SearchResult:
+                if kind == "sample":
+                    return sample(self.model, source_ids, config, self.target_tokenizer)
+                return beam_search(self.model, source_ids, config, self.target_tokenizer, attention=attention)
+
+            signature = [tf.TensorSpec([None, None], tf.int32)]
+            self._searches[key] = tf.function(search, input_signature=signature, autograph=False)
+        return self._searches[key]
+
+    def _forced(self) -> Callable[..., Any]:
+        if self._score is None:
+
+            def forced(source_ids: tf.Tensor, target_ids: tf.Tensor) -> tf.Tensor:
+                return score(self.model, source_ids, target_ids, self.target_tokenizer).log_probabilities
+
+            signature = [tf.TensorSpec([None, None], tf.int32)] * 2
+            self._score = tf.function(forced, input_signature=signature, autograph=False)
+        return self._score
+
+
+def make_model(config: Config, source_tokenizer: Tokenizer, target_tokenizer: Tokenizer) -> TranslationModel:
+    """The network of a resolved configuration, with fresh weights."""
+    return TranslationModel(
+        config.model,
+        source_vocabulary_size=source_tokenizer.vocabulary_size,
+        target_vocabulary_size=target_tokenizer.vocabulary_size,
+        special_ids=special_ids_of(target_tokenizer),
+        joint_vocabulary=source_tokenizer is target_tokenizer,
+        product_dtype=config.training.precision or "float32",
+        unroll=bool(config.training.unroll),
+        seed=config.seed,
+        name="translator",
+    )
+
+
+def _assign(model: TranslationModel, best: Checkpoint) -> None:
+    """Gives the model the weights of a checkpoint, if they are its own."""
+    weights = best.tensors.get("weights", {})
+    shapes = {variable.path: tuple(variable.shape) for variable in model.trainable_variables}
+    for path, shape in shapes.items():
+        received = weights[path].shape if path in weights else "nothing"
+        if received != shape:
+            raise CheckpointError(
+                f"{best.path}: the weights are not of this configuration: {path} is {received}, expected {shape}; "
+                f"restore config.toml and tokenizer/ as they were when the run was trained"
+            )
+    for variable in model.trainable_variables:
+        variable.assign(weights[variable.path])
+
+
+def _pieces(tokenizer: Tokenizer) -> list[str]:
+    return [tokenizer.piece(index) for index in range(tokenizer.vocabulary_size)]
+
+
+def _batches(lengths: np.ndarray, budget: int) -> Iterator[list[int]]:
+    if len(lengths):
+        longest = int(lengths.max())
+        for batch in inference_batches(lengths, max(budget, lengths.shape[1] * longest)):
+            yield batch.indices.tolist()
+
+
+def _padded(rows: list[list[int]], pad_id: int) -> tf.Tensor:
+    length = max(len(row) for row in rows)
+    array = np.full((len(rows), length), pad_id, np.int32)
+    for number, row in enumerate(rows):
+        array[number, : len(row)] = row
+    return tf.constant(array)
+
+
+def _lines(lines: Sequence[str]) -> list[str]:
+    """The lines without lone surrogates, which no encoding can hold."""
+    if isinstance(lines, str):
+        raise InputError(f"received one text, expected a list of lines; write [{lines[:20]!r}]")
+    return [line if line.isascii() else well_formed(line) for line in lines]
