@@ -1,0 +1,141 @@
+"""From nothing to a translator in a few minutes, on the English-German phrasebook that ships with the package."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nmt.config import Config
+from nmt.evaluate import Evaluation, evaluate
+from nmt.export import export
+from nmt.phrasebook import phrasebook
+from nmt.train import train
+from nmt.translation import Translation
+from nmt.translator import Translator
+
+Progress = Callable[[Mapping[str, Any]], None]
+
+# A small network that learns the phrasebook well within five minutes on two cores.
+SETTINGS = (
+    "tokenization.vocabulary_size=2000",
+    "batching.token_budget=2048",
+    "model.embedding_units=128",
+    "model.encoder_units=128",
+    "model.decoder_units=192",
+    "model.attention_units=96",
+    "model.embedding_dropout=0.1",
+    "model.state_dropout=0.0",
+    "model.memory_dropout=0.1",
+    "model.readout_dropout=0.1",
+    "training.epochs=8",
+    "training.learning_rate=0.003",
+    "training.warmup_steps=100",
+    "training.average_decay=0.99",
+    "training.validation_sentences=200",
+)
+
+# Each shows something that attention must get right: a verb at the end, a separable verb, a case, a negation.
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class QuickstartReport:
+    """What the quickstart made."""
+
+    run: Path
+    export: Path
+    learning_curve: Path
+    heat_map: Path
+    evaluation: Evaluation
+    samples: tuple[Translation, ...]
+    references: tuple[str, ...]
+    minutes: float
+
+    COLUMNS = ("English", "translation", "reference")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "run": str(self.run),
+            "export": str(self.export),
+            "learning_curve": str(self.learning_curve),
+            "heat_map": str(self.heat_map),
+            "minutes": self.minutes,
+            "evaluation": self.evaluation.to_dict(),
+            "samples": [
+                {"source": sample.source, "translation": sample.text, "reference": reference}
+                for sample, reference in zip(self.samples, self.references, strict=True)
+            ],
+        }
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """As rows of a table: sentences of the test split with their translation and reference."""
+        return [
+            (sample.source, sample.text, "the same" if sample.text == reference else reference)
+            for sample, reference in zip(self.samples, self.references, strict=True)
+        ]
+
+    def next_steps(self) -> str:
+        """What was made and what to type next."""
+        return (
+            f"test split: {self.evaluation.summary()}, in {self.minutes:.1f} minutes\n"
+            f"learning curve   {self.learning_curve}\n"
+            f"attention        {self.heat_map}\n"
+            f"SavedModel       {self.export}\n\n"
+            "Next:\n"
+            f"  echo 'I have to get up early.' | nmt translate --run {self.run}\n"
+            f"  nmt translate --run {self.run} --n-best 3 --json\n"
+            "  nmt train --source YOUR.en --target YOUR.xx --run runs/mine\n"
+        )
+
+
+def quickstart(out: str | os.PathLike[str] = "quickstart", *, progress: Progress | None = None) -> QuickstartReport:
+    """Trains, scores, translates, plots and exports on the phrasebook; run again, it goes on where it stopped.
+
+    Args:
+        out: the folder for everything: text in `data`, the run in `run`, the export in `export`.
+        progress: told of messages and metrics; see `textseq.progress.TrainingProgress`.
+
+    Raises:
+        OutputError: the folder cannot be written.
+        RunDirectoryError: the folder holds something else.
+
+    Example:
+        >>> report = quickstart("quickstart")  # doctest: +SKIP
+        >>> report.heat_map  # doctest: +SKIP
+        PosixPath('quickstart/attention.png')
+    """
+    progress = progress or (lambda record: None)
+    started, folder = time.monotonic(), Path(out)
+    data, run = folder / "data", folder / "run"
+    book = phrasebook()
+    book.write(data)
+    progress({"message": f"phrasebook: {len(book.train):,} English-German pairs in {data}"})
+    corpus = {
+        "source": data / "train.en",
+        "target": data / "train.de",
+        "valid_source": data / "valid.en",
+        "valid_target": data / "valid.de",
+    }
+    config = Config().with_overrides([f"corpus.{side}={path}" for side, path in corpus.items()])
+    train(config.with_overrides(SETTINGS), run, progress=progress)
+    progress({"message": "scoring the test split, whose combinations of words were never seen in training"})
+    evaluation = evaluate(run, data / "test.en", data / "test.de")
+    samples = Translator.load(run).translate([pair.source for pair in book.test[:_SHOWN]], attention=True)
+    heat_map = folder / "attention.png"
+    max(samples, key=lambda sample: len(sample.source)).plot(heat_map)
+    progress({"message": "exporting, and comparing the export with the run"})
+    return QuickstartReport(
+        run=run,
+        export=export(run, folder / "export"),
+        learning_curve=run / "learning_curve.png",
+        heat_map=heat_map,
+        evaluation=evaluation,
+        samples=tuple(samples),
+        references=tuple(pair.target for pair in book.test[:_SHOWN]),
+        minutes=(time.monotonic() - started) / 60.0,
+    )
