@@ -37,7 +37,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing el
 
 def main() -> None:
     """The entry point of the console script."""
-    sys.exit(run_command(app, "nmt", resumable=("train",)))
+    sys.exit(run_command(app, "nmt", resumable=("train", "quickstart")))
 
 
 @app.callback(invoke_without_command=True)
@@ -142,18 +142,22 @@ def translate(
     with open_bytes(input_) as stream, open_output(output) as written:
         translator = Translator.load(run)
 
-        def batch(lines: list[str], index: int) -> list[Translation]:
+        def batch(lines: list[str], first_line: int) -> list[Translation]:
             if sample:
-                # Every batch has a seed of its own, or the same lines would get the same draw again and again.
                 return translator.sample(
-                    lines, temperature=temperature, top_k=top_k or None, top_p=top_p, seed=seed + index
+                    lines,
+                    temperature=temperature,
+                    top_k=top_k or None,
+                    top_p=top_p,
+                    seed=seed,
+                    first_line=first_line,
                 )
             return translator.translate(lines, beam=beam, n_best=n_best, attention=align or as_json)
 
         at_once = lines_at_once or (1 if input_ == "-" and sys.stdin.isatty() else LINES_AT_ONCE)
         shown = _as_json_line if as_json else _as_text_line(align, n_best)
         for index, lines in enumerate(_chunks(read_lines_tolerant(stream), at_once)):
-            for translation in batch(lines, index):
+            for translation in batch(lines, index * at_once):
                 written.write(shown(translation))
             written.flush()
 
@@ -228,7 +232,7 @@ def _configuration(run: str, file: str | None, corpus: dict[str, str | None], se
 
     given = [f"corpus.{key}={_toml_string(value)}" for key, value in corpus.items() if value is not None]
     kept = Path(run, "config.toml")
-    if file is None and not given and kept.is_file():
+    if file is None and kept.is_file():
         configuration = Config.from_toml(kept)
     elif file is None and not any(
         setting.startswith(("corpus.source=", "corpus.source =")) for setting in given + settings

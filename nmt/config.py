@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -14,16 +14,32 @@ from textseq.errors import ConfigurationError
 from textseq.tokenization import TokenizationConfig
 from textseq.training.config import TrainingConfig
 
+_NOT_GIVEN: dict[str, Any] = {"none": "not given"}
+
 
 class CorpusConfig(Configuration):
     """Where the text is."""
 
-    source: str | None = Field(None, description="training text, source side; or pairs, source<TAB>target")
-    target: str | None = Field(None, description="training text, target side, aligned by line")
-    valid_source: str | None = Field(
-        None, description="validation text, source side; split off the training text if absent"
+    source: str | None = Field(
+        None,
+        json_schema_extra=_NOT_GIVEN,
+        description="Training text, source side; or pairs, source<TAB>target, where there is no target.",
     )
-    valid_target: str | None = Field(None, description="validation text, target side")
+    target: str | None = Field(
+        None, json_schema_extra=_NOT_GIVEN, description="Training text, target side, aligned by line."
+    )
+    valid_source: str | None = Field(
+        None,
+        json_schema_extra=_NOT_GIVEN,
+        description="Validation text, source side; where it is not given, a part of the training text is held out.",
+    )
+    valid_target: str | None = Field(None, json_schema_extra=_NOT_GIVEN, description="Validation text, target side.")
+    test_source: str | None = Field(
+        None,
+        json_schema_extra=_NOT_GIVEN,
+        description="Test text, source side; it is read only to keep its pairs out of the training text.",
+    )
+    test_target: str | None = Field(None, json_schema_extra=_NOT_GIVEN, description="Test text, target side.")
 
 
 class Sizes(NamedTuple):
@@ -38,26 +54,26 @@ class Sizes(NamedTuple):
 class ModelConfig(Configuration):
     """The network, Bahdanau, Cho, Bengio 2015 (arXiv:1409.0473)."""
 
-    cell: Literal["gru", "lstm", "simple_rnn"] = Field("gru", description="recurrent cell: gru, lstm or simple_rnn")
-    embedding_units: int | None = Field(None, ge=1, description="size of an embedded token, and of the readout")
-    encoder_units: int | None = Field(None, ge=1, description="state of each direction of the encoder")
-    encoder_layers: int = Field(1, ge=1, le=16, description="stacked bidirectional layers")
-    decoder_units: int | None = Field(None, ge=1, description="state of the decoder")
-    decoder_layers: int = Field(1, ge=1, le=16, description="the first attends, the others read its output")
-    attention_units: int | None = Field(None, ge=1, description="hidden layer of the additive attention")
-    attention_heads: int = Field(1, ge=1, description="divides attention_units and 2 * encoder_units")
+    cell: Literal["gru", "lstm", "simple_rnn"] = Field("gru", description="Recurrent cell: gru, lstm or simple_rnn.")
+    embedding_units: int | None = Field(None, ge=1, description="Size of an embedded token, and of the readout.")
+    encoder_units: int | None = Field(None, ge=1, description="State of each direction of the encoder.")
+    encoder_layers: int = Field(1, ge=1, le=16, description="Stacked bidirectional layers.")
+    decoder_units: int | None = Field(None, ge=1, description="State of the decoder.")
+    decoder_layers: int = Field(1, ge=1, le=16, description="The first attends, the others read its output.")
+    attention_units: int | None = Field(None, ge=1, description="Hidden layer of the additive attention.")
+    attention_heads: int = Field(1, ge=1, description="Divides attention_units and 2 * encoder_units.")
     tied_embeddings: bool = Field(
-        True, description="one matrix for source, target and output where the vocabulary is joint"
+        True, description="One matrix for source, target and output where the vocabulary is joint."
     )
-    residual: bool = Field(False, description="add a layer's input to its output where the sizes are equal")
-    layer_norm: bool = Field(False, description="layer normalisation inside the recurrent cells")
-    embedding_dropout: float = Field(0.3, ge=0, lt=1, description="on embedded tokens")
+    residual: bool = Field(False, description="Add a layer's input to its output where the sizes are equal.")
+    layer_norm: bool = Field(False, description="Layer normalisation inside the recurrent cells.")
+    embedding_dropout: float = Field(0.3, ge=0, lt=1, description="On embedded tokens.")
     state_dropout: float = Field(
-        0.2, ge=0, lt=1, description="variational, on the recurrent state, one mask for all steps"
+        0.2, ge=0, lt=1, description="Variational, on the recurrent state, one mask for all steps."
     )
-    memory_dropout: float = Field(0.3, ge=0, lt=1, description="on the encoder's states, and between its layers")
-    readout_dropout: float = Field(0.3, ge=0, lt=1, description="before the output layer")
-    word_dropout: float = Field(0.0, ge=0, lt=1, description="share of tokens replaced by unk, both sides")
+    memory_dropout: float = Field(0.3, ge=0, lt=1, description="On the encoder's states, and between its layers.")
+    readout_dropout: float = Field(0.3, ge=0, lt=1, description="Before the output layer.")
+    word_dropout: float = Field(0.0, ge=0, lt=1, description="Share of tokens replaced by unk, both sides.")
 
     @property
     def sizes(self) -> Sizes:

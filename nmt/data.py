@@ -172,24 +172,24 @@ def _write_texts(config: Config, folder: Path, report: PreparationReport, notify
     """Writes train.*.txt and valid.*.txt; returns the line number in the corpus of each training pair."""
     corpus = config.corpus
     source = _named(corpus.source)
+    held_out = HeldOut(read_pairs(corpus.test_source, corpus.test_target) if corpus.test_source else ())
     if corpus.valid_source is not None:
-        held_out = HeldOut()
         with _pair_files(folder, "valid") as write:
             for pair in read_pairs(corpus.valid_source, corpus.valid_target):
                 held_out.add(pair)
                 write(pair)
         lines = _write_cleaned(config, folder, "train", report, held_out)
     else:
-        lines = _split(config, folder, report, _write_cleaned(config, folder, "all", report, None))
-    notify(f"cleaning: {report.read:,} pairs read, {report.read - report.kept:,} removed")
+        lines = _split(config, folder, report, _write_cleaned(config, folder, "all", report, held_out))
+    for words, count, places in report.rows():
+        if count:
+            notify(f"cleaning: {words}: {count:,}" + (f" ({places})" if places else ""))
     if not lines:
         raise CorpusError("nothing is left to train on after the validation pairs are taken out; add text", source)
     return lines
 
 
-def _write_cleaned(
-    config: Config, folder: Path, part: str, report: PreparationReport, held_out: HeldOut | None
-) -> array[int]:
+def _write_cleaned(config: Config, folder: Path, part: str, report: PreparationReport, held_out: HeldOut) -> array[int]:
     source = _named(config.corpus.source)
     lines = array("Q")
     with _pair_files(folder, part) as write:
@@ -241,11 +241,18 @@ def _train_tokenizers(
 
     size = settings.vocabulary_size
     if size is None:
-        characters = max(len(set[str]().union(*lines(name))) for name in texts)
+        characters = max(_distinct_characters(lines(name)) for name in texts)
         size = choose_vocabulary_size(pairs, characters, symbols=len(settings.user_defined_symbols))
         choices["tokenization.vocabulary_size"] = size
     notify(f"learning {'a joint vocabulary' if settings.joint else 'two vocabularies'} of {size:,} pieces")
     return {name: train_tokenizer(lines(name), settings, vocabulary_size=size, seed=config.seed) for name in texts}
+
+
+def _distinct_characters(lines: Iterable[str]) -> int:
+    characters: set[str] = set()
+    for line in lines:
+        characters.update(line)
+    return len(characters)
 
 
 def _write_training_stores(

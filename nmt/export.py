@@ -13,9 +13,10 @@ from nmt.search import beam_search
 from nmt.source_ceiling import LONGEST_SOURCE
 from nmt.translation_data import text_path
 from nmt.translator import Translator
+from textseq.backend import require_tensorflow
 from textseq.corpus import read_lines
 from textseq.errors import RunDirectoryError
-from textseq.export import Golden, check_folder, publish, require_tensorflow
+from textseq.export import Golden, check_folder, publish
 from textseq.graph_tokenization import GraphTokenizer
 from textseq.run_directory import RunDirectory
 
@@ -55,7 +56,7 @@ def export(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
         >>> export("runs/en-de", "serving/en-de")  # doctest: +SKIP
         PosixPath('serving/en-de/1')
     """
-    require_tensorflow()
+    require_tensorflow("an export")
     check_folder(out, "nmt")
     directory = RunDirectory.open(run, "nmt")
     with tf.device("CPU:0"):  # where the proof runs; a GPU's products are rounded otherwise

@@ -24,7 +24,7 @@ PREPARED = "prepared.json"
 VERSION = 1
 _SECTIONS = ("cleaning", "tokenization", "batching")
 _KEYS = {"seed", *_SECTIONS, "inputs", "choices", "shapes", "files"}
-_ROLES = ("source", "target", "valid_source", "valid_target")
+_ROLES = ("source", "target", "valid_source", "valid_target", "test_source", "test_target")
 
 
 def named_files(corpus: CorpusConfig) -> dict[str, str]:

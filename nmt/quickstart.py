@@ -16,6 +16,7 @@ from nmt.phrasebook import phrasebook
 from nmt.train import train
 from nmt.translation import Translation
 from nmt.translator import Translator
+from textseq.run_directory import RunDirectory
 
 Progress = Callable[[Mapping[str, Any]], None]
 
@@ -38,8 +39,8 @@ SETTINGS = (
     "training.validation_sentences=200",
 )
 
-# Each shows something that attention must get right: a verb at the end, a separable verb, a case, a negation.
 _SHOWN = 8
+"""Sentences of the test split that the report shows."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def quickstart(out: str | os.PathLike[str] = "quickstart", *, progress: Progress
     progress = progress or (lambda record: None)
     started, folder = time.monotonic(), Path(out)
     data, run = folder / "data", folder / "run"
+    RunDirectory.create(run, "nmt")  # refuses a folder that holds something else, before anything is written
     book = phrasebook()
     book.write(data)
     progress({"message": f"phrasebook: {len(book.train):,} English-German pairs in {data}"})

@@ -12,6 +12,7 @@ from typing import Any
 from nmt.choices import resolve
 from nmt.config import Config
 from nmt.data import TranslationData, prepare_data
+from textseq.backend import require_tensorflow
 from textseq.errors import RunDirectoryError, TrainingDiverged
 from textseq.run_directory import RunDirectory, write_atomically
 from textseq.training.machine import machine, peak_memory_gib
@@ -104,6 +105,7 @@ def train(config: Config, run: str | os.PathLike[str], *, progress: Progress | N
 
 def _train(directory: RunDirectory, data: TranslationData, config: Config, progress: Progress) -> TrainingReport:
     # TensorFlow takes seconds to import; by here it is sure to be needed.
+    require_tensorflow("training")
     from nmt.task import TranslationTask
     from nmt.translator import Translator, make_model
     from textseq.training.trainer import Trainer

@@ -17,6 +17,7 @@ from nmt.search import SearchConfig, SearchResult, beam_search, sample, score
 from nmt.source_ceiling import LONGEST_SOURCE
 from nmt.translation import Translation
 from nmt.translation_data import load_tokenizers
+from textseq.backend import require_tensorflow
 from textseq.batching import inference_batches
 from textseq.checkpoint import Checkpoint
 from textseq.errors import CheckpointError, InputError, RunDirectoryError
@@ -83,6 +84,7 @@ class Translator:
             RunDirectoryError: there is no run, or it has no weights yet.
             CheckpointError: the weights are truncated or altered, or belong to another configuration.
         """
+        require_tensorflow("translating")
         directory = RunDirectory.open(run, "nmt")
         best = directory.read_best()
         if best is None:
@@ -130,6 +132,7 @@ class Translator:
         top_k: int | None = None,
         top_p: float = 1.0,
         seed: int = 0,
+        first_line: int = 0,
     ) -> list[Translation]:
         """Draws one translation a line at random.
 
@@ -138,7 +141,9 @@ class Translator:
             temperature: below 1 sharpens the distribution, above 1 flattens it.
             top_k: draw from the k most probable tokens; None from all.
             top_p: draw from the most probable tokens that reach this probability together.
-            seed: another seed, another draw; the same seed draws the same for the same line.
+            seed: another seed, another draw.
+            first_line: the number of the first line; seed, line and number decide what is drawn, so a text that is
+                read in parts is drawn as if it were read at once.
 
         Raises:
             ConfigurationError: a value out of range.
@@ -146,7 +151,7 @@ class Translator:
         """
         values = {"temperature": temperature, "top_k": top_k or 0, "top_p": top_p, "seed": seed, "samples": 1}
         config = self.config.with_overrides([f"search.{key}={value}" for key, value in values.items()]).search
-        return self._decode(lines, self._compiled(("sample", config, False)), 1, 1)
+        return self._decode(lines, self._compiled(("sample", config, False)), 1, 1, first_line)
 
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[float]:
         """The log-probability of each target given its source, in nats.
@@ -176,14 +181,15 @@ class Translator:
         return [float(value) for value in scores]
 
     def _decode(
-        self, lines: Sequence[str], search: Callable[..., SearchResult], beam: int, n_best: int
+        self, lines: Sequence[str], search: Callable[..., SearchResult], beam: int, n_best: int, first_line: int = 0
     ) -> list[Translation]:
         lines = _lines(lines)
         ids, cut = self._source_ids(lines)
         translations: list[Translation | None] = [None] * len(lines)
         lengths = np.array([len(one) for one in ids]).reshape(-1, 1)
         for indices in _batches(lengths, TOKENS_A_BATCH // max(1, beam // 2)):
-            result = search(_padded([ids[index] for index in indices], self.source_tokenizer.pad_id))
+            source_ids = _padded([ids[index] for index in indices], self.source_tokenizer.pad_id)
+            result = search(source_ids, tf.constant(indices, tf.int32) + first_line)
             arrays = SearchResult(*(None if array is None else array.numpy() for array in result))
             hypotheses = self._hypotheses(arrays)
             for row, index in enumerate(indices):
@@ -240,12 +246,12 @@ class Translator:
         if key not in self._searches:
             kind, config, attention = key
 
-            def search(source_ids: tf.Tensor) -> SearchResult:
+            def search(source_ids: tf.Tensor, numbers: tf.Tensor) -> SearchResult:
                 if kind == "sample":
-                    return sample(self.model, source_ids, config, self.target_tokenizer)
+                    return sample(self.model, source_ids, config, self.target_tokenizer, numbers=numbers)
                 return beam_search(self.model, source_ids, config, self.target_tokenizer, attention=attention)
 
-            signature = [tf.TensorSpec([None, None], tf.int32)]
+            signature = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)]
             self._searches[key] = tf.function(search, input_signature=signature, autograph=False)
         return self._searches[key]
 

@@ -22,12 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from textseq import export_proof
 from textseq.atomic_files import remove_remainders, replace_directory, write_atomically, writing
-from textseq.errors import ExportMismatch, InputError, OutputError
+from textseq.errors import ExportMismatch, OutputError
 
 TOLERANCE = 1e-4
 """How far a score of the export may be from the run's own."""
@@ -50,19 +49,6 @@ class Golden:
 
     inputs: Mapping[str, Sequence[Any]]
     outputs: Mapping[str, Sequence[Any]]
-
-
-def require_tensorflow() -> None:
-    """Checks that Keras runs on TensorFlow, the only backend that exports.
-
-    Raises:
-        InputError: it runs on another.
-    """
-    if keras.backend.backend() != "tensorflow":
-        raise InputError(
-            f"an export needs Keras on TensorFlow, here it runs on {keras.backend.backend()}; "
-            f"set KERAS_BACKEND=tensorflow, the same run will load"
-        )
 
 
 def publish(

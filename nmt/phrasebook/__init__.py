@@ -10,6 +10,7 @@ from typing import NamedTuple
 from nmt.phrasebook.draw import Draw, bucket
 from nmt.phrasebook.grammar import Grammar, Sentence
 from textseq.atomic_files import write_atomically, writing
+from textseq.errors import OutputError
 
 __all__ = ["PhrasePair", "Phrasebook", "phrasebook"]
 
@@ -49,16 +50,22 @@ class Phrasebook:
             path: the directory; it is made where it is missing.
 
         Raises:
-            OutputError: the directory cannot be made or written.
+            OutputError: the directory cannot be made or written, or holds such a file with another text; then nothing
+                is written.
         """
         directory = Path(path)
+        texts = {
+            directory / f"{name}.{language}": "".join(pair[column] + "\n" for pair in getattr(self, name))
+            for name in ("train", "valid", "test")
+            for column, language in enumerate(("en", "de"))
+        }
+        for file, text in texts.items():
+            if file.is_file() and file.read_bytes() != text.encode("utf-8"):
+                raise OutputError(f"{file}: holds another text than the phrasebook's; choose another folder")
         with writing(directory):
             directory.mkdir(parents=True, exist_ok=True)
-        for name in ("train", "valid", "test"):
-            pairs: list[PhrasePair] = getattr(self, name)
-            for language, column in (("en", 0), ("de", 1)):
-                text = "".join(pair[column] + "\n" for pair in pairs)
-                write_atomically(directory / f"{name}.{language}", text)
+        for file, text in texts.items():
+            write_atomically(file, text)
 
 
 @lru_cache(maxsize=2)

@@ -24,6 +24,7 @@ def sample(
     special_ids: SpecialIds,
     *,
     constraint: Constraint | None = None,
+    numbers: Tensor | None = None,
     attention: bool = False,
     compact_below: float = 0.9,
 ) -> SearchResult:
@@ -32,8 +33,8 @@ def sample(
     The distribution of each step is sharpened by the temperature, cut to the top_k most probable tokens, then to the
     fewest of these that hold the share top_p of what is left. pad and bos are never drawn.
 
-    What is drawn depends on the seed and on the sentence alone, neither on the batch nor on the backend (but for the
-    rounding of probabilities): the same sentence twice in one corpus gets the same samples.
+    What is drawn depends on the seed, the sentence and its number alone, neither on the batch nor on the backend (but
+    for the rounding of probabilities). Without numbers, the same sentence twice gets the same samples.
 
     Args:
         model: encodes, starts and steps.
@@ -41,6 +42,7 @@ def sample(
         config: samples, temperature, top_k, top_p, seed, limits.
         special_ids: pad, bos and eos; a Tokenizer has them.
         constraint: changes the log-probabilities of each step, see Constraint.
+        numbers: int32[batch], such as the place of each sentence in its file.
         attention: return it too; the samples are decoded once more for it.
         compact_below: as in `beam_search`.
 
@@ -53,7 +55,7 @@ def sample(
     encoded = model.encode(source_ids)
     step = _SamplingStep(model, config, special_ids, constraint)
     state = model.start(encoded, config.samples)
-    samples = run_until_done(step, encoded, state, step.first(source_ids, limits), compact_below)
+    samples = run_until_done(step, encoded, state, step.first(source_ids, limits, numbers), compact_below)
     # A constraint may have left nothing to draw.
     exists = samples.log_probabilities > _IMPOSSIBLE
     lengths = ops.where(exists, samples.lengths, 0)
@@ -89,10 +91,12 @@ class _SamplingStep:
         self.special_ids = special_ids
         self.constraint = constraint
 
-    def first(self, source_ids: Tensor, limits: LengthLimits) -> _Samples:
+    def first(self, source_ids: Tensor, limits: LengthLimits, numbers: Tensor | None) -> _Samples:
         """Returns empty samples."""
         batch, samples = ops.shape(source_ids)[0], self.config.samples
         keys = _scrambled(_sentence_keys(source_ids, self.special_ids.pad_id) ^ _unsigned(self.config.seed))
+        if numbers is not None:
+            keys = _scrambled(keys ^ _scrambled(_unsigned(numbers)))
         return _Samples(
             rows=ops.arange(batch, dtype="int32"),
             done=ops.zeros((batch,), dtype="bool"),

@@ -328,9 +328,9 @@ def test_translate_draws(stand_ins: StandIns, nmt_command: Command) -> None:
     assert out == "A\nA\n"
     draws = [call[2] for call in stand_ins.calls if call[0] == "sample"]
     assert draws == [
-        {"temperature": 0.7, "top_k": 5, "top_p": 0.9, "seed": 3},
-        {"temperature": 0.7, "top_k": 5, "top_p": 0.9, "seed": 4},
-        {"temperature": 1.0, "top_k": None, "top_p": 1.0, "seed": 0},
+        {"temperature": 0.7, "top_k": 5, "top_p": 0.9, "seed": 3, "first_line": 0},
+        {"temperature": 0.7, "top_k": 5, "top_p": 0.9, "seed": 3, "first_line": 1},
+        {"temperature": 1.0, "top_k": None, "top_p": 1.0, "seed": 0, "first_line": 0},
     ]
 
 

@@ -135,7 +135,7 @@ def test_batches_are_sized_by_the_beam_asked_for(translator: Translator, monkeyp
     sizes: dict[int, list[int]] = {1: [], 4: []}
 
     def search(beam: int) -> Any:
-        def run(source_ids: Any) -> Any:
+        def run(source_ids: Any, numbers: Any) -> Any:
             sizes[beam].append(len(source_ids))
             config = translator.config.search.model_copy(update={"beam": beam})
             return beam_search(translator.model, source_ids, config, translator.target_tokenizer)
@@ -185,6 +185,14 @@ def test_sampling_is_a_function_of_the_seed(translator: Translator, lines: list[
     assert first != [one.text for one in translator.sample(lines, seed=2)]
     likeliest = translator.sample(lines, top_k=1, seed=3)
     assert [one.text for one in likeliest] == [one.text for one in translator.translate(lines, beam=1)]
+
+
+def test_a_text_that_is_read_in_parts_is_drawn_as_if_read_at_once(translator: Translator, lines: list[str]) -> None:
+    text = [lines[0], lines[1], lines[0]]
+    whole = [one.text for one in translator.sample(text, seed=1)]
+    parts = [translator.sample([line], seed=1, first_line=number)[0].text for number, line in enumerate(text)]
+    assert whole == parts
+    assert whole[0] != whole[2]
 
 
 @pytest.mark.parametrize("values", [{"temperature": 0.0}, {"top_k": -1}, {"top_p": 1.5}, {"temperature": float("nan")}])

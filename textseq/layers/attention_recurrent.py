@@ -11,7 +11,7 @@ from textseq.layers.additive_attention import Memory
 from textseq.layers.attention_recurrence import AttentionWeights, StepResult, attention_recurrence, attention_step
 from textseq.layers.cells import CELLS, States
 from textseq.layers.dropout import dropout_scale
-from textseq.layers.initialization import GatewiseOrthogonal, bias_initializer
+from textseq.layers.initialization import GatewiseOrthogonal, bias_initializer, weight_seeds
 from textseq.layers.product import product, tensor_of, training_kernel
 
 
@@ -65,32 +65,34 @@ class AttentionRecurrent(keras.layers.Layer):
             input_shape: (batch, length, columns) of the target embeddings.
             memory_units: size of one state of the source's memory.
         """
-        columns, seed = self.cell.gates * self.units, self.seed
+        columns, seeds = self.cell.gates * self.units, weight_seeds(self.seed)
         glorot = keras.initializers.GlorotUniform
         self.input_kernel = self.add_weight(
-            name="input_kernel", shape=(input_shape[-1], columns), initializer=glorot(seed)
+            name="input_kernel", shape=(input_shape[-1], columns), initializer=glorot(next(seeds))
         )
         self.context_kernel = self.add_weight(
-            name="context_kernel", shape=(memory_units, columns), initializer=glorot(seed)
+            name="context_kernel", shape=(memory_units, columns), initializer=glorot(next(seeds))
         )
         self.input_bias = self.add_weight(
             name="input_bias", shape=(columns,), initializer=bias_initializer(self.cell_name, self.cell.gates)
         )
         self.state_kernel = self.add_weight(
-            name="state_kernel", shape=(self.units, columns), initializer=GatewiseOrthogonal(self.cell.gates, seed)
+            name="state_kernel",
+            shape=(self.units, columns),
+            initializer=GatewiseOrthogonal(self.cell.gates, next(seeds)),
         )
         self.state_bias = self.add_weight(name="state_bias", shape=(columns,), initializer="zeros")
         self.query_kernel = self.add_weight(
-            name="query_kernel", shape=(self.units, self.attention_units), initializer=glorot(seed)
+            name="query_kernel", shape=(self.units, self.attention_units), initializer=glorot(next(seeds))
         )
         self.memory_kernel = self.add_weight(
-            name="memory_kernel", shape=(memory_units, self.attention_units), initializer=glorot(seed)
+            name="memory_kernel", shape=(memory_units, self.attention_units), initializer=glorot(next(seeds))
         )
         self.memory_bias = self.add_weight(name="memory_bias", shape=(self.attention_units,), initializer="zeros")
         self.energy = self.add_weight(
             name="energy",
             shape=(self.attention_units,),
-            initializer=keras.initializers.RandomNormal(stddev=self.attention_units**-0.5, seed=seed),
+            initializer=keras.initializers.RandomNormal(stddev=self.attention_units**-0.5, seed=next(seeds)),
         )
         if self.layer_norm:
             self.input_gain = self.add_weight(name="input_gain", shape=(columns,), initializer="ones")

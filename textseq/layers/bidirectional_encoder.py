@@ -65,7 +65,7 @@ class BidirectionalEncoder(keras.layers.Layer):
                 Recurrent(
                     units,
                     reverse=reverse,
-                    seed=None if seed is None else seed + 2 * layer + reverse,
+                    seed=None if seed is None else seed + 1 + 2 * layer + reverse,
                     name=f"layer_{layer}_{'backward' if reverse else 'forward'}",
                     **self.options,
                 )

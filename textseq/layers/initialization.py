@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 from keras import ops
+
+
+def weight_seeds(seed: int | None) -> Iterator[int | None]:
+    """Seeds for the weights of one layer, each another: two weights of one seed would begin with the same numbers.
+
+    Args:
+        seed: of the layer; None gives None, another draw each time.
+
+    Example:
+        >>> seeds = weight_seeds(7)
+        >>> next(seeds), next(seeds)
+        (7000, 7001)
+    """
+    return (None if seed is None else 1000 * seed + number for number in itertools.count())
 
 
 @keras.saving.register_keras_serializable("textseq")

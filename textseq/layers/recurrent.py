@@ -9,7 +9,7 @@ from keras import ops
 
 from textseq.layers.cells import CELLS, States
 from textseq.layers.dropout import dropout_scale
-from textseq.layers.initialization import GatewiseOrthogonal, bias_initializer
+from textseq.layers.initialization import GatewiseOrthogonal, bias_initializer, weight_seeds
 from textseq.layers.normalization import normalize
 from textseq.layers.product import product, tensor_of, training_kernel
 from textseq.layers.recurrence import RecurrentWeights, recurrence
@@ -65,17 +65,19 @@ class Recurrent(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Makes the weights for inputs of shape (batch, length, columns)."""
         columns = self.cell.gates * self.units
-        seed = self.seed
+        seeds = weight_seeds(self.seed)
         self.input_kernel = self.add_weight(
             name="input_kernel",
             shape=(input_shape[-1], columns),
-            initializer=keras.initializers.GlorotUniform(seed),
+            initializer=keras.initializers.GlorotUniform(next(seeds)),
         )
         self.input_bias = self.add_weight(
             name="input_bias", shape=(columns,), initializer=bias_initializer(self.cell_name, self.cell.gates)
         )
         self.state_kernel = self.add_weight(
-            name="state_kernel", shape=(self.units, columns), initializer=GatewiseOrthogonal(self.cell.gates, seed)
+            name="state_kernel",
+            shape=(self.units, columns),
+            initializer=GatewiseOrthogonal(self.cell.gates, next(seeds)),
         )
         self.state_bias = self.add_weight(name="state_bias", shape=(columns,), initializer="zeros")
         if self.layer_norm:

@@ -17,7 +17,7 @@ class TrainingConfig(Configuration):
         "adam", description="adam, sgd (Nesterov momentum) or rmsprop."
     )
     learning_rate: float = Field(0.001, gt=0, description="The highest learning rate.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Of sgd and rmsprop; the first beta of adam.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Of sgd; the first beta of adam. rmsprop has none.")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay a step, times the learning rate.")
     warmup_steps: int = Field(400, ge=0, description="Steps over which the learning rate rises linearly from zero.")
     schedule: Literal["constant", "linear", "cosine", "inverse_sqrt"] = Field(

@@ -152,9 +152,7 @@ def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
             weight_decay=decay,
             name="optimizer",
         )
-    return keras.optimizers.RMSprop(
-        config.learning_rate, momentum=config.momentum, weight_decay=decay, name="optimizer"
-    )
+    return keras.optimizers.RMSprop(config.learning_rate, weight_decay=decay, name="optimizer")
 
 
 def _by_name(names: Sequence[str], variables: Sequence[Any]) -> dict[str, Any]:

@@ -142,7 +142,7 @@ class Trainer:
                 state.stopped_early = not last
                 last = True
         if last:
-            if config.average_checkpoints > 1 and len(self._epoch_weights) > 1:
+            if config.average_checkpoints and self._epoch_weights:
                 self._validate(_mean(list(self._epoch_weights)), kind="mean of the last epochs")
             state.finished = True
         self._checkpoint(even_while_skipping=state.finished)

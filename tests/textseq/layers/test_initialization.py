@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from textseq.layers.attention_recurrent import AttentionRecurrent
 from textseq.layers.initialization import GateBias, GatewiseOrthogonal, bias_initializer
 
 
@@ -35,3 +36,15 @@ def test_initializers_survive_their_config(initializer: keras.initializers.Initi
     again = keras.initializers.deserialize(keras.initializers.serialize(initializer))
     assert type(again) is type(initializer)
     assert again.get_config() == initializer.get_config()
+
+
+def test_no_two_weights_of_a_layer_begin_alike() -> None:
+    layer = AttentionRecurrent(6, 4, seed=3)
+    layer.build((None, None, 12), memory_units=12)
+    starts = [
+        weight.numpy().reshape(-1)[:3] / np.abs(weight.numpy()).max()
+        for weight in layer.weights
+        if weight.numpy().any()
+    ]
+    for number, start in enumerate(starts):
+        assert all(np.abs(start - other).max() > 1e-3 for other in starts[:number])

@@ -62,8 +62,7 @@ def _sgd(kernel: np.ndarray, state: dict[str, Any], gradient: np.ndarray, rate: 
 
 def _rmsprop(kernel: np.ndarray, state: dict[str, Any], gradient: np.ndarray, rate: float, beta: float) -> np.ndarray:
     state["v"] = 0.9 * state.get("v", 0) + 0.1 * gradient**2
-    state["m"] = beta * state.get("m", 0) + rate * gradient / np.sqrt(state["v"] + 1e-7)
-    return kernel - state["m"]
+    return kernel - rate * gradient / np.sqrt(state["v"] + 1e-7)
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])

@@ -1,0 +1,67 @@
+"""The quickstart on a part of the phrasebook; the BLEU and the time of the whole are in benchmarks/README.md."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nmt import quickstart as run_quickstart
+from nmt.phrasebook import Phrasebook, phrasebook
+from textseq.errors import OutputError, RunDirectoryError
+
+TINY = (
+    "tokenization.vocabulary_size=700",
+    "model.embedding_units=16",
+    "model.encoder_units=16",
+    "model.decoder_units=16",
+    "model.attention_units=16",
+    "training.epochs=1",
+)
+
+
+@pytest.fixture
+def small_phrasebook(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    module = sys.modules["nmt.quickstart"]
+    whole = phrasebook()
+    part = Phrasebook(train=whole.train[:300], valid=whole.valid[:20], test=whole.test[:20])
+    monkeypatch.setattr(module, "phrasebook", lambda: part)
+    monkeypatch.setattr(module, "SETTINGS", TINY)
+
+
+@pytest.mark.slow
+def test_it_makes_everything_that_it_names(small_phrasebook: None, tmp_path: Path) -> None:
+    messages: list[str] = []
+    report = run_quickstart(tmp_path / "qs", progress=lambda record: messages.append(str(record.get("message", ""))))
+    for picture in (report.learning_curve, report.heat_map):
+        assert picture.read_bytes().startswith(b"\x89PNG")
+    assert (report.export / "saved_model.pb").is_file()
+    assert len(report.rows()) == len(report.samples) == 8
+    assert json.loads(json.dumps(report.to_dict()))["minutes"] > 0
+    steps = report.next_steps()
+    assert "nmt translate --run" in steps
+    assert str(report.heat_map) in steps
+    assert any("phrasebook: 300" in message for message in messages)
+
+
+def test_nothing_of_the_user_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    mine = tmp_path / "data" / "train.en"
+    mine.write_text("my own text\n")
+    with pytest.raises(
+        OutputError, match=r"train\.en: holds another text than the phrasebook's; choose another folder"
+    ):
+        run_quickstart(tmp_path)
+    assert mine.read_text() == "my own text\n"
+    assert not (tmp_path / "data" / "test.de").exists()
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("...")
+    with pytest.raises(RunDirectoryError, match="holds something else"):
+        run_quickstart(tmp_path)
+    assert not (tmp_path / "data").exists()
