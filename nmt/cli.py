@@ -118,7 +118,9 @@ def translate(
     sample: Annotated[
         bool, typer.Option("--sample", help="Draw a translation at random instead of searching the best.")
     ] = False,
-    temperature: Annotated[float, typer.Option(min=0.0, help="With --sample: below 1 is bolder, above wilder.")] = 1.0,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, help="With --sample: below 1 sharpens, above 1 flattens.")
+    ] = 1.0,
     top_k: Annotated[int, typer.Option(min=0, metavar="N", help="With --sample: from the N likeliest; 0: all.")] = 0,
     top_p: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="With --sample: from the likeliest that sum to this.")
@@ -138,6 +140,9 @@ def translate(
         raise InputError("--temperature, --top-k, --top-p and --seed are for sampling; add --sample")
     from nmt import Translator
     from textseq.corpus import open_bytes, read_lines_tolerant
+
+    if output != "-" and Path(input_).is_file() and Path(output).is_file() and Path(input_).samefile(output):
+        raise InputError(f"{output}: is the input as well; choose another --output")
 
     with open_bytes(input_) as stream, open_output(output) as written:
         translator = Translator.load(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -12,8 +13,9 @@ from typing import Any
 from nmt.choices import resolve
 from nmt.config import Config
 from nmt.data import TranslationData, prepare_data
+from nmt.identity import check_identity, identity
 from textseq.backend import require_tensorflow
-from textseq.errors import RunDirectoryError, TrainingDiverged
+from textseq.errors import CheckpointError, RunDirectoryError, TrainingDiverged
 from textseq.run_directory import RunDirectory, write_atomically
 from textseq.training.machine import machine, peak_memory_gib
 
@@ -92,6 +94,7 @@ def train(config: Config, run: str | os.PathLike[str], *, progress: Progress | N
         data = prepare_data(stored or config, directory, lambda text: progress({"message": text}))
         report = TrainingReport.read(directory)
         if stored is not None and report is not None:
+            _restore_best(directory, report, progress)
             progress({"message": f"{directory.path} is trained to its end; for another training choose another --run"})
             return report
         resolved = stored or resolve(config, data.training_pairs, data.choices)
@@ -115,7 +118,12 @@ def _train(directory: RunDirectory, data: TranslationData, config: Config, progr
     sizes = f"{data.training_pairs:,} pairs, {weights / 1e6:.1f} M weights, {len(data.plan):,} batches an epoch"
     progress({"message": sizes})
     translator = Translator(model, data.source_tokenizer, data.target_tokenizer, config)
-    state = Trainer(TranslationTask(translator, data, config), config.training, directory, progress).train()
+    own = identity(config, data.source_tokenizer, data.target_tokenizer)
+    checkpoint = directory.read_checkpoint()
+    if checkpoint is not None:
+        check_identity(checkpoint.state.get("identity", {}), own, directory.path, deciding_only=False)
+    trainer = Trainer(TranslationTask(translator, data, config), config.training, directory, progress, own)
+    state = trainer.train()
     best = directory.read_best()
     if best is None:
         raise TrainingDiverged(
@@ -137,6 +145,25 @@ def _train(directory: RunDirectory, data: TranslationData, config: Config, progr
         peak_memory_gib=peak_memory_gib(),
         seed=config.seed,
         machine=machine(),
+    )
+
+
+def _restore_best(directory: RunDirectory, report: TrainingReport, progress: Progress) -> None:
+    """Makes the best weights of a finished run anew from its last checkpoint, where they are lost or altered."""
+    with contextlib.suppress(CheckpointError):
+        if directory.read_best() is not None:
+            return
+    checkpoint = directory.read_checkpoint()
+    if checkpoint is None:
+        raise RunDirectoryError(
+            f"{directory.path}: its weights are lost, in best/ and in checkpoints/; train anew in another --run"
+        )
+    weights = checkpoint.tensors.get("averages", checkpoint.tensors["weights"])
+    scores = report.scores if checkpoint.step == report.best_step else {}
+    state = {"step": checkpoint.step, "scores": scores, "identity": checkpoint.state.get("identity", {})}
+    directory.write_best(checkpoint.step, {"weights": weights}, state)
+    progress(
+        {"message": f"best/ was lost or altered; made anew from step {checkpoint.step:,} (best: {report.best_step:,})"}
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from nmt.config import Config
+from nmt.identity import check_identity, identity
 from nmt.model import TranslationModel
 from nmt.search import SearchConfig, SearchResult, beam_search, sample, score
 from nmt.source_ceiling import LONGEST_SOURCE
@@ -81,7 +82,8 @@ class Translator:
             run: the run directory.
 
         Raises:
-            RunDirectoryError: there is no run, or it has no weights yet.
+            RunDirectoryError: there is no run, it has no weights yet, or its configuration or tokenizer was changed
+                after the training.
             CheckpointError: the weights are truncated or altered, or belong to another configuration.
         """
         require_tensorflow("translating")
@@ -94,6 +96,9 @@ class Translator:
             )
         config = Config.from_toml(directory.config_path)
         source, target = load_tokenizers(directory, config.tokenization.joint)
+        check_identity(
+            best.state.get("identity", {}), identity(config, source, target), directory.path, deciding_only=True
+        )
         translator = cls(make_model(config, source, target), source, target, config)
         _assign(translator.model, best)
         translator.step = best.step
@@ -319,4 +324,10 @@ def _lines(lines: Sequence[str]) -> list[str]:
     """The lines without lone surrogates, which no encoding can hold."""
     if isinstance(lines, str):
         raise InputError(f"received one text, expected a list of lines; write [{lines[:20]!r}]")
+    if not isinstance(lines, Iterable):
+        raise InputError(f"received {lines!r}, expected a list of lines")
+    lines = list(lines)
+    for number, line in enumerate(lines):
+        if not isinstance(line, str):
+            raise InputError(f"line {number} of the list: received {type(line).__name__} {line!r}, expected text")
     return [line if line.isascii() else well_formed(line) for line in lines]

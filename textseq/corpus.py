@@ -145,6 +145,8 @@ def open_bytes(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         ...     lines = list(read_lines_tolerant(stream))
     """
     if os.fspath(path) == STANDARD_INPUT:
+        if sys.stdin is None:
+            raise CorpusError("is closed; expected text, or the name of a file", "<stdin>")
         yield sys.stdin.buffer
         return
     with _opened_file(Path(path)) as stream:

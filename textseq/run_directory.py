@@ -238,7 +238,7 @@ class RunDirectory:
         try:
             return read_checkpoint_folder(self.best_path)
         except CheckpointError as error:
-            raise CheckpointError(f"{error}; copy {self.best_path} anew, or delete it and train on") from None
+            raise CheckpointError(f"{error}; copy {self.best_path} anew, or delete it and run `train` again") from None
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Appends one line to metrics.jsonl; a number that is not finite becomes null.

@@ -12,7 +12,7 @@ from textseq.configuration import Configuration
 class SearchConfig(Configuration):
     """How translations are looked for: beam search (beam 1 is greedy search) and sampling."""
 
-    beam: int = Field(5, ge=1, description="Live hypotheses a sentence; 1 is greedy search.")
+    beam: int = Field(5, ge=1, le=1000, description="Live hypotheses a sentence; 1 is greedy search.")
     n_best: int = Field(1, ge=1, description="Translations returned a sentence, best first; at most the beam.")
     length_normalization: Literal["gnmt", "average", "none"] = Field(
         "gnmt",

@@ -423,3 +423,12 @@ def test_every_command_has_its_help(nmt_command: Command, name: str) -> None:
     code, out, err = nmt_command(name, "--help")
     assert (code, err) == (0, "")
     assert f"Usage: nmt {name}" in out
+
+
+def test_translate_does_not_write_over_its_input(stand_ins: StandIns, nmt_command: Command, tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("a\n")
+    code, _, err = nmt_command("translate", "--run", "x", "--input", str(text), "--output", str(text))
+    assert code == 2
+    assert "is the input as well" in err
+    assert text.read_text() == "a\n"

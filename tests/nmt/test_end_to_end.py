@@ -212,7 +212,7 @@ def test_damaged_weights_are_found(copied: Path, tiny_corpus: Path, damage: str)
     else:
         path.write_bytes(content[:-100] if damage == "truncated" else content[:-1] + bytes([content[-1] ^ 1]))
     before = files(copied)
-    refused(nmt("translate", "--run", copied, given=b"a\n"), "weights.safetensors", "delete it and train on")
+    refused(nmt("translate", "--run", copied, given=b"a\n"), "weights.safetensors", "delete it and run `train` again")
     text = ("--source", tiny_corpus / "test.en")
     refused(nmt("evaluate", "--run", copied, *text, "--reference", tiny_corpus / "test.de"), "weights.safetensors")
     refused(nmt("score", "--run", copied, *text, "--target", tiny_corpus / "test.de"), "weights.safetensors")

@@ -212,3 +212,54 @@ def test_it_learns_to(kind: str, tmp_path: Path) -> None:
     found = [str(translation) for translation in nmt.Translator.load(tmp_path / "run").translate(sources, beam=1)]
     right = sum(one == other for one, other in zip(found, targets, strict=True))
     assert right > 0.95 * len(targets), f"{right} of {len(targets)} right"
+
+
+@pytest.mark.parametrize("harm", ["altered", "lost"])
+def test_best_weights_are_made_anew(trained: Path, given: Config, tmp_path: Path, harm: str) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    weights = run / "best" / "weights.safetensors"
+    whole = weights.read_bytes()
+    if harm == "lost":
+        shutil.rmtree(run / "best")
+    else:
+        weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    told: list[Any] = []
+    report = train(given, run, progress=told.append)
+    assert any("best/ was lost or altered; made anew from step" in record.get("message", "") for record in told)
+    if report.best_step == report.steps:
+        assert weights.read_bytes() == whole
+    assert str(nmt.Translator.load(run).translate(["We know."], beam=1)[0]) is not None
+
+
+def test_a_configuration_that_was_edited_is_refused(trained: Path, given: Config, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    path = run / "config.toml"
+    path.write_text(path.read_text().replace("attention_heads = 1", "attention_heads = 2"))
+    with pytest.raises(RunDirectoryError, match=r"changed after the training \(model.attention_heads: 1 -> 2\)"):
+        nmt.Translator.load(run)
+    path.write_text(path.read_text().replace("attention_heads = 2", "attention_heads = 1"))
+    nmt.Translator.load(run)
+
+
+def test_a_tokenizer_that_was_changed_is_refused(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    path = run / "tokenizer" / "joint.model"
+    model = path.read_bytes()
+    piece = "▁the".encode()
+    assert piece in model
+    path.write_bytes(model.replace(piece, "▁thx".encode()))
+    with pytest.raises(RunDirectoryError, match=r"tokenizer/ was changed after the training \(tokenizer.source: "):
+        nmt.Translator.load(run)
+
+
+def test_a_configuration_that_was_edited_does_not_resume(given: Config, tmp_path: Path) -> None:
+    from nmt.identity import check_identity
+
+    stored = {"training.learning_rate": 0.001, "model.cell": "gru"}
+    with pytest.raises(RunDirectoryError, match=r"\(training.learning_rate: 0.001 -> 0.5\); bring the old ones back"):
+        check_identity(stored, {**stored, "training.learning_rate": 0.5}, "run", deciding_only=False)
+    check_identity(stored, {**stored, "training.learning_rate": 0.5}, "run", deciding_only=True)
+    check_identity({}, stored, "run", deciding_only=False)

@@ -60,7 +60,9 @@ def test_load_finds_altered_weights(copied: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"weights\.safetensors.*copy .*best anew, or delete it and train on"):
+    with pytest.raises(
+        CheckpointError, match=r"weights\.safetensors.*copy .*best anew, or delete it and run `train` again"
+    ):
         Translator.load(copied)
 
 
@@ -322,3 +324,9 @@ def test_nothing_is_said_of_ordinary_lines(
     with caplog.at_level(logging.DEBUG, logger="nmt"):
         translator.translate(lines, beam=1)
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize("lines", [[None], ["a", 3], [b"a"], 5, None])
+def test_what_is_no_text_is_refused(translator: Translator, lines: Any) -> None:
+    with pytest.raises(InputError, match=r"received (NoneType|int|bytes|5|None)"):
+        translator.translate(lines)

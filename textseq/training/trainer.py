@@ -33,13 +33,22 @@ class Trainer:
         config: resolved: no value is None.
         run: where checkpoints and metrics go; the caller holds its lock.
         progress: told of every window of steps and every validation.
+        identity: what the weights belong to, as JSON values; it is stored beside them.
     """
 
-    def __init__(self, task: Task, config: TrainingConfig, run: RunDirectory, progress: Progress) -> None:
+    def __init__(
+        self,
+        task: Task,
+        config: TrainingConfig,
+        run: RunDirectory,
+        progress: Progress,
+        identity: Mapping[str, Any] | None = None,
+    ) -> None:
         self.task = task
         self.config = config
         self.run = run
         self.progress = progress
+        self.identity = dict(identity or {})
         self.step = TensorFlowStep(task, config)
         self.state = TrainingState()
         if config.epochs is None:
@@ -161,7 +170,8 @@ class Trainer:
         if better:
             state.best_score, state.best_step = scores[self.task.metric], state.step
             state.validations_without_gain = state.plateau_validations = 0
-            self.run.write_best(state.step, {"weights": weights}, {"step": state.step, "scores": scores})
+            best = {"step": state.step, "scores": scores, "identity": self.identity}
+            self.run.write_best(state.step, {"weights": weights}, best)
         else:
             state.validations_without_gain += 1
             state.plateau_validations += 1
@@ -193,7 +203,7 @@ class Trainer:
         tensors = self.step.tensors()
         for number, weights in enumerate(self._epoch_weights):
             tensors[f"epoch_weights_{number}"] = weights
-        self.run.write_checkpoint(self.state.step, tensors, self.state.to_dict())
+        self.run.write_checkpoint(self.state.step, tensors, {**self.state.to_dict(), "identity": self.identity})
         self._checkpoint_at = time.monotonic() + 60.0 * self.config.checkpoint_minutes
 
     def _resume(self) -> None:
@@ -204,7 +214,9 @@ class Trainer:
             return
         self.step.load(checkpoint.tensors, str(checkpoint.path))
         try:
-            self.state = TrainingState.from_dict(checkpoint.state)
+            self.state = TrainingState.from_dict(
+                {key: value for key, value in checkpoint.state.items() if key != "identity"}
+            )
         except (TypeError, KeyError):
             raise CheckpointError(
                 f"{checkpoint.path}: state.json is not the state of a training of this release; train in a new run"
