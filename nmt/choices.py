@@ -36,9 +36,9 @@ def choose_epochs(pairs: int) -> int:
 
     Example:
         >>> [choose_epochs(pairs) for pairs in (1_000, 29_000, 133_000, 10_000_000)]
-        [100, 36, 17, 4]
+        [100, 30, 14, 4]
     """
-    return round(min(100.0, max(4.0, 36.0 * (29_000 / max(1, pairs)) ** 0.5)))
+    return round(min(100.0, max(4.0, 30.0 * (29_000 / max(1, pairs)) ** 0.5)))
 
 
 def resolve(config: Config, pairs: int, chosen: Mapping[str, int]) -> Config:

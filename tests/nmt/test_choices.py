@@ -38,7 +38,7 @@ def test_epochs_are_bounded(pairs: int) -> None:
 
 
 def test_epochs_of_known_corpora() -> None:
-    assert [choose_epochs(pairs) for pairs in (1_000, 29_000, 133_000, 10_000_000)] == [100, 36, 17, 4]
+    assert [choose_epochs(pairs) for pairs in (1_000, 29_000, 133_000, 10_000_000)] == [100, 30, 14, 4]
 
 
 def test_resolve_fills_in_all_that_is_open() -> None:
@@ -46,7 +46,7 @@ def test_resolve_fills_in_all_that_is_open() -> None:
     differences = [line.partition(":")[0] for line in Config().difference(resolved)]
     assert sorted(differences) == sorted(CHOICES)
     assert resolved.model.sizes == choose_sizes(29_000)
-    assert resolved.training.epochs == 36
+    assert resolved.training.epochs == 30
     assert resolved.tokenization.vocabulary_size == 6000
     assert resolved.batching.token_budget == 4096
 
@@ -68,7 +68,7 @@ def test_resolve_is_done_once() -> None:
     assert resolve(resolved, 1_000, {}) == resolved
 
 
-@pytest.mark.parametrize(("pairs", "epochs", "unroll"), [(29_000, 36, True), (1_000, 3, False), (250_000, 2, True)])
+@pytest.mark.parametrize(("pairs", "epochs", "unroll"), [(29_000, 30, True), (1_000, 3, False), (250_000, 2, True)])
 def test_unrolled_for_long_trainings_only(pairs: int, epochs: int, unroll: bool) -> None:
     config = Config().with_overrides([f"training.epochs={epochs}"])
     assert resolve(config, pairs, {}).training.unroll is unroll
