@@ -247,7 +247,7 @@ def test_the_best_weights_are_replaced_and_verified(tmp_path: Path) -> None:
         assert (best.step, best.state) == (step, {"score": step})
     (run.best_path / "state.json").write_text('{"score": 3}')
     with pytest.raises(
-        CheckpointError, match=r"best/state.json: altered; .*; copy .*best anew, or delete it and train"
+        CheckpointError, match=r"best/state.json: altered; .*; copy .*best anew, or delete it and run `train` again"
     ):
         run.read_best()
 
