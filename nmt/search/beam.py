@@ -13,6 +13,7 @@ from nmt.search.length import LengthLimits, length_limits, normalized
 from nmt.search.loop import run_until_done, take_beams, trim
 from nmt.search.result import SearchResult
 from nmt.search.scoring import score_encoded
+from nmt.search.step import SearchStep
 from nmt.search.top_k import top_k
 
 _IMPOSSIBLE = float("-inf")
@@ -92,16 +93,8 @@ class _Candidates(NamedTuple):
     ends: Tensor  # bool[rows, candidates], the new id is eos
 
 
-class _BeamStep:
+class _BeamStep(SearchStep):
     """One step of all sentences in work."""
-
-    def __init__(
-        self, model: StepModel, config: SearchConfig, special_ids: SpecialIds, constraint: Constraint | None
-    ) -> None:
-        self.model = model
-        self.config = config
-        self.special_ids = special_ids
-        self.constraint = constraint
 
     def first(self, limits: LengthLimits) -> _Hypotheses:
         """Returns one empty live hypothesis a sentence, and none that finished."""

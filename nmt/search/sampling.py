@@ -12,6 +12,7 @@ from nmt.search.length import LengthLimits, length_limits, normalized
 from nmt.search.loop import run_until_done, take_ids, trim
 from nmt.search.result import SearchResult
 from nmt.search.scoring import score_encoded
+from nmt.search.step import SearchStep
 from nmt.search.top_k import top_k
 
 _IMPOSSIBLE = float("-inf")
@@ -80,16 +81,8 @@ class _Samples(NamedTuple):
     finished: Tensor  # bool[rows, samples]
 
 
-class _SamplingStep:
+class _SamplingStep(SearchStep):
     """One step of all sentences in work."""
-
-    def __init__(
-        self, model: StepModel, config: SearchConfig, special_ids: SpecialIds, constraint: Constraint | None
-    ) -> None:
-        self.model = model
-        self.config = config
-        self.special_ids = special_ids
-        self.constraint = constraint
 
     def first(self, source_ids: Tensor, limits: LengthLimits, numbers: Tensor | None) -> _Samples:
         """Returns empty samples."""
