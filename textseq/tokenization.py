@@ -21,7 +21,8 @@ from textseq.errors import ConfigurationError, InputError, RunDirectoryError
 SPECIAL_PIECES = ("<pad>", "<unk>", "<s>", "</s>")
 BYTE_PIECES = 256
 
-# Unigram scores are multiples of 1/32, and a symbol's is out of every other's reach: see `_with_exact_scores`.
+# Unigram scores are multiples of 1/32, and a symbol is out of every other piece's reach: see
+# `textseq.tokenizer_training._make_scores_exact`.
 SCORE_STEPS = 32
 SYMBOL_SCORE = 1024.0
 # Texts of one call to `sample` share so many draws at most; each costs the loading of a model, some milliseconds.
@@ -58,8 +59,10 @@ class TokenizationConfig(Configuration):
     character_coverage: float = Field(
         0.9998, ge=0.9, le=1.0, description="Share of the text's characters that must be pieces of their own."
     )
-    normalization: Literal["nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"] = Field(
-        "nmt_nfkc", description="SentencePiece's rule for Unicode forms; _cf folds case, identity changes nothing."
+    normalization: Literal["nfc", "nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf", "identity"] = Field(
+        "nfc",
+        description="Rule for Unicode forms: nfc joins letters and their marks; the others are SentencePiece's: nfkc "
+        "also rewrites full-width characters, ligatures and the like, _cf folds case, identity changes nothing.",
     )
     max_training_sentences: int = Field(
         1_000_000, gt=0, description="Lines that pieces are learnt from; of a larger corpus, a random sample."

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import re
+import tempfile
 from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 import sentencepiece
 
+from textseq.canonical_composition import canonical_composition_rule
 from textseq.errors import ConfigurationError, InputError
 from textseq.tokenization import (
     BYTE_PIECES,
@@ -36,8 +41,8 @@ _TOO_SMALL = re.compile(r"required_chars\D*(\d+) vs (\d+)")
 def train_tokenizer(lines: Iterable[str], config: TokenizationConfig, *, vocabulary_size: int, seed: int) -> Tokenizer:
     """Learns a vocabulary from text; pad, unk, bos and eos get the ids 0 to 3.
 
-    The same lines, configuration, size and seed give the same bytes. Nothing is written to disk. At most
-    `config.max_training_sentences` lines are kept in memory.
+    The same lines, configuration, size and seed give the same bytes. At most `config.max_training_sentences` lines are
+    kept in memory.
 
     Args:
         lines: the text, both sides of it for a joint vocabulary; lines of any length.
@@ -55,34 +60,34 @@ def train_tokenizer(lines: Iterable[str], config: TokenizationConfig, *, vocabul
     _check_room(vocabulary_size, config)
     model = io.BytesIO()
     try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(kept),
-            model_writer=model,
-            model_type=config.algorithm,
-            vocab_size=vocabulary_size,
-            hard_vocab_limit=False,
-            byte_fallback=config.byte_fallback,
-            character_coverage=config.character_coverage,
-            user_defined_symbols=list(config.user_defined_symbols),
-            normalization_rule_name=config.normalization,
-            max_sentence_length=1 << 20,
-            num_threads=TRAINING_THREADS,
-            pad_id=0,
-            unk_id=1,
-            bos_id=2,
-            eos_id=3,
-            pad_piece=SPECIAL_PIECES[0],
-            unk_piece=SPECIAL_PIECES[1],
-            bos_piece=SPECIAL_PIECES[2],
-            eos_piece=SPECIAL_PIECES[3],
-            minloglevel=2,
-        )
+        with _normalization(config.normalization) as normalization:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(kept),
+                model_writer=model,
+                model_type=config.algorithm,
+                vocab_size=vocabulary_size,
+                hard_vocab_limit=False,
+                byte_fallback=config.byte_fallback,
+                character_coverage=config.character_coverage,
+                user_defined_symbols=list(config.user_defined_symbols),
+                **normalization,
+                max_sentence_length=1 << 20,
+                num_threads=TRAINING_THREADS,
+                pad_id=0,
+                unk_id=1,
+                bos_id=2,
+                eos_id=3,
+                pad_piece=SPECIAL_PIECES[0],
+                unk_piece=SPECIAL_PIECES[1],
+                bos_piece=SPECIAL_PIECES[2],
+                eos_piece=SPECIAL_PIECES[3],
+                minloglevel=2,
+            )
     except RuntimeError as error:
         raise _training_error(error, vocabulary_size, config) from error
-    if config.algorithm == "bpe":
-        return Tokenizer(model.getvalue())
-    tokenizer = Tokenizer(_with_exact_scores(model.getvalue()))
-    _check_symbols_survive(tokenizer, config)
+    tokenizer = Tokenizer(_finished(model.getvalue(), config))
+    if config.algorithm == "unigram":
+        _check_symbols_survive(tokenizer, config)
     return tokenizer
 
 
@@ -100,6 +105,18 @@ def choose_vocabulary_size(pairs: int, characters: int, *, symbols: int = 0) -> 
     for_size = min(LARGEST_CHOSEN_VOCABULARY, 100 * round(13.5 * max(pairs, 0) ** 0.6 / 100))
     needed = BYTE_PIECES + len(SPECIAL_PIECES) + characters + symbols + 100
     return max(for_size, 100 * -(-needed // 100))
+
+
+@contextlib.contextmanager
+def _normalization(name: str) -> Iterator[dict[str, str]]:
+    """The arguments that name a rule to SentencePiece, which reads one of ours from a file."""
+    if name != "nfc":
+        yield {"normalization_rule_name": name}
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        rule = Path(folder, "nfc.tsv")
+        rule.write_text(canonical_composition_rule(), encoding="utf-8")
+        yield {"normalization_rule_tsv": str(rule)}
 
 
 def _training_lines(lines: Iterable[str]) -> Iterator[str]:
@@ -164,7 +181,20 @@ def _training_error(error: RuntimeError, vocabulary_size: int, config: Tokenizat
     return InputError(f"no vocabulary could be learnt from this text: {reason}")
 
 
-def _with_exact_scores(model_bytes: bytes) -> bytes:
+def _finished(model_bytes: bytes, config: TokenizationConfig) -> bytes:
+    from sentencepiece import sentencepiece_model_pb2
+
+    model = sentencepiece_model_pb2.ModelProto.FromString(model_bytes)
+    # The rule itself is in the model; the name of the file that it was read from is another one each time.
+    model.normalizer_spec.name = config.normalization
+    model.normalizer_spec.ClearField("normalization_rule_tsv")
+    if config.algorithm == "unigram":
+        _make_scores_exact(model)
+    serialised: bytes = model.SerializeToString(deterministic=True)
+    return serialised
+
+
+def _make_scores_exact(model: Any) -> None:
     """Rounds a unigram model's scores to multiples of 1/32, so that every build of SentencePiece agrees.
 
     Segmentations that differ only in the order of their pieces tie, and then the rounding of the sums decides, which
@@ -173,17 +203,12 @@ def _with_exact_scores(model_bytes: bytes) -> bytes:
     SentencePiece gives a user-defined symbol a score that is no such multiple, and sampling may split it; so it
     becomes a normal piece that nothing can outbid.
     """
-    from sentencepiece import sentencepiece_model_pb2
-
-    model = sentencepiece_model_pb2.ModelProto.FromString(model_bytes)
     for piece in model.pieces:
         if piece.type == piece.USER_DEFINED:
             piece.type = piece.NORMAL
             piece.score = SYMBOL_SCORE
         else:
             piece.score = round(piece.score * SCORE_STEPS) / SCORE_STEPS
-    serialised: bytes = model.SerializeToString(deterministic=True)
-    return serialised
 
 
 def _check_symbols_survive(tokenizer: Tokenizer, config: TokenizationConfig) -> None:

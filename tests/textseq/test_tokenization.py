@@ -162,7 +162,7 @@ class TestSymbols:
     def test_a_symbol_that_normalization_rewrites(self) -> None:
         assert "①" in train(sentences(50), user_defined_symbols=("①",)).pieces("a①b")
         with pytest.raises(ConfigurationError, match=r"'①' is rewritten by normalization 'nmt_nfkc'; .*choose another"):
-            train(sentences(50), algorithm="unigram", user_defined_symbols=("①",))
+            train(sentences(50), algorithm="unigram", user_defined_symbols=("①",), normalization="nmt_nfkc")
         unchanged = train(sentences(50), algorithm="unigram", user_defined_symbols=("①",), normalization="identity")
         assert "①" in unchanged.pieces("a①b")
 
