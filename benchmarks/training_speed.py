@@ -26,7 +26,7 @@ STEPS = 20
 class SpeedTask:
     """Random sentences through the real training step."""
 
-    unit, metric, higher_is_better = "target_tokens", "loss", False
+    unit, metric, higher_is_better, predicts_tokens = "target_tokens", "loss", False, True
 
     def __init__(self, model: TranslationModel) -> None:
         self.model = model
@@ -49,6 +49,9 @@ class SpeedTask:
         return Loss(total / tokens, total, ops.convert_to_tensor(tokens))
 
     def validate(self) -> dict[str, float]:
+        return {}
+
+    def beside_weights(self) -> dict[str, Any]:
         return {}
 
 

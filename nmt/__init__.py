@@ -12,12 +12,10 @@ load TensorFlow.
 
 from __future__ import annotations
 
-import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from textseq import __version__
+from textseq.lazy_package import make_lazy
 
 if TYPE_CHECKING:
     from nmt.config import Config
@@ -41,41 +39,16 @@ __all__ = [
     "train",
 ]
 
-_HOMES = {
-    "Config": "nmt.config",
-    "Translation": "nmt.translation",
-    "Translator": "nmt.translator",
-    "evaluate": "nmt.evaluate",
-    "export": "nmt.export",
-    "quickstart": "nmt.quickstart",
-    "score": "nmt.score",
-    "train": "nmt.train",
-}
-
-
-class _Package(ModuleType):
-    """A package in which `nmt.train` is the function, also after something has imported the module `nmt.train`.
-
-    Python sets a submodule as an attribute of its package when it has loaded it, whoever asked for it. Here, the
-    function takes the place of a module of the same name; `from nmt.train import ...` works as ever.
-    """
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if isinstance(value, ModuleType) and name in _HOMES:
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+make_lazy(
+    __name__,
+    {
+        "Config": "nmt.config",
+        "Translation": "nmt.translation",
+        "Translator": "nmt.translator",
+        "evaluate": "nmt.evaluate",
+        "export": "nmt.export",
+        "quickstart": "nmt.quickstart",
+        "score": "nmt.score",
+        "train": "nmt.train",
+    },
+)

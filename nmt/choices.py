@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Mapping
 
-from nmt.config import Config, Sizes
+from nmt.config import Config, ModelConfig, Sizes
 from textseq.errors import ConfigurationError
 from textseq.training.precision import fastest_precision
 
@@ -52,30 +52,31 @@ def resolve(config: Config, pairs: int, chosen: Mapping[str, int]) -> Config:
     Raises:
         ConfigurationError: the number of attention heads does not fit the sizes.
     """
-    choices: dict[str, object] = {f"model.{key}": value for key, value in choose_sizes(pairs)._asdict().items()}
     epochs = config.training.epochs or choose_epochs(pairs)
-    choices |= {
-        "training.epochs": epochs,
-        "training.precision": fastest_precision(),
-        "training.unroll": str(epochs * pairs >= _UNROLLED_FROM).lower(),
-        **chosen,
-    }
-    open_keys = [key for key in choices if _value(config, key) is None]
-    resolved = config.with_overrides([f"{key}={choices[key]}" for key in open_keys])
-    _check_heads(resolved)
+    resolved = config.with_choices(
+        {
+            **{f"model.{key}": value for key, value in choose_sizes(pairs)._asdict().items()},
+            "training.epochs": epochs,
+            "training.precision": fastest_precision(),
+            "training.unroll": epochs * pairs >= _UNROLLED_FROM,
+            **chosen,
+        }
+    )
+    check_heads(resolved.model)
     return resolved
 
 
-def _check_heads(config: Config) -> None:
-    heads, sizes = config.model.attention_heads, config.model.sizes
-    for name, units in (("attention_units", sizes.attention_units), ("2 * encoder_units", 2 * sizes.encoder_units)):
-        if units % heads:
+def check_heads(model: ModelConfig) -> None:
+    """Checks that the attention heads divide the sizes, as far as these are given.
+
+    Raises:
+        ConfigurationError: they do not.
+    """
+    heads = model.attention_heads
+    encoder_units = None if model.encoder_units is None else 2 * model.encoder_units
+    for name, units in (("attention_units", model.attention_units), ("2 * encoder_units", encoder_units)):
+        if units is not None and units % heads:
             raise ConfigurationError(
                 f"model.attention_heads: received {heads}, expected a divisor of {name}, which is {units}; "
                 f"change model.attention_heads or model.{name.removeprefix('2 * ')}"
             )
-
-
-def _value(config: Config, key: str) -> object:
-    section, name = key.split(".")
-    return getattr(getattr(config, section), name)

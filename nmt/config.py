@@ -41,6 +41,17 @@ class CorpusConfig(Configuration):
     )
     test_target: str | None = Field(None, json_schema_extra=_NOT_GIVEN, description="Test text, target side.")
 
+    @property
+    def files(self) -> dict[str, str]:
+        """The files that are named, by their key here."""
+        return {key: path for key, path in self.model_dump().items() if path is not None}
+
+
+class TranslationTokenizationConfig(TokenizationConfig):
+    """How the text of both sides is cut into pieces."""
+
+    joint: bool = Field(True, description="One vocabulary for source and target; false: one each.")
+
 
 class Sizes(NamedTuple):
     """Sizes of a network."""
@@ -106,7 +117,7 @@ class Config(Configuration):
     seed: int = Field(1, ge=0, description="Of initial weights, data order, dropout and subword sampling.")
     corpus: CorpusConfig = CorpusConfig()
     cleaning: CleaningConfig = CleaningConfig()
-    tokenization: TokenizationConfig = TokenizationConfig()
+    tokenization: TranslationTokenizationConfig = TranslationTokenizationConfig()
     batching: BatchingConfig = BatchingConfig()
     model: ModelConfig = ModelConfig()
     training: TranslationTrainingConfig = TranslationTrainingConfig()

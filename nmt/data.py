@@ -24,37 +24,35 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from nmt.prepared import (
-    PREPARED,
-    VERSION,
-    altered_file,
-    check_configuration,
-    check_inputs,
-    fingerprint,
-    fingerprints,
-    named_files,
-    read_prepared,
-    settings_of,
-)
 from nmt.translation_data import (
     SIDES,
     TOO_MANY_TOKENS,
     PreparationReport,
     TranslationBatch,
     TranslationData,
-    encoded_ids,
-    lengths_of,
     open_stores,
-    sampled_ids,
     text_path,
     tokenizer_path,
+    training_parts,
 )
 from textseq.batching import BatchPlan
 from textseq.cleaning import HeldOut, clean_pairs
-from textseq.corpus import STANDARD_INPUT, Pair, read_lines, read_pairs, require_files
+from textseq.corpus import Pair, read_lines, read_pairs
+from textseq.counted import counted
 from textseq.errors import ConfigurationError, CorpusError
-from textseq.run_directory import RunDirectory, replace_directory, write_atomically
+from textseq.prepared import (
+    Notify,
+    fingerprint,
+    fingerprints,
+    prepared_before,
+    require_readable,
+    settings_of,
+    write_json,
+    write_prepared,
+)
+from textseq.run_directory import RunDirectory, replace_directory
 from textseq.splitting import choose_split, choose_validation_size
+from textseq.token_sampling import Shortening, encoded_ids, lengths_of, sampled_lengths
 from textseq.token_store import TokenStore
 from textseq.tokenization import Tokenizer
 from textseq.tokenizer_training import choose_vocabulary_size, train_tokenizer
@@ -65,8 +63,7 @@ if TYPE_CHECKING:
 __all__ = ["TranslationBatch", "TranslationData", "choose_token_budget", "prepare_data"]
 
 _CLEANING = "cleaning.json"
-
-Notify = Callable[[str], None]
+_SECTIONS = ("cleaning", "tokenization", "batching")
 
 
 def prepare_data(config: Config, run: RunDirectory, notify: Notify) -> TranslationData:
@@ -90,19 +87,14 @@ def prepare_data(config: Config, run: RunDirectory, notify: Notify) -> Translati
         RunDirectoryError: the run was prepared from other text or with another configuration.
         OutputError: the disk is full.
     """
-    prepared = read_prepared(run)
+    settings = settings_of(config, _SECTIONS)
+    prepared = prepared_before(run, settings, config.corpus.files, notify, held_out="valid_source", keys=("shapes",))
     if prepared is not None:
-        check_configuration(config, run, prepared)
-        check_inputs(config.corpus, run, prepared)
-        altered = altered_file(run, prepared["files"])
-        if altered is None:
-            data = _opened(config, run, prepared)
-            notify(f"data: {data.training_pairs:,} training pairs, prepared before")
-            return data
-        notify(f"{altered} is missing or altered; the data are prepared again")
+        data = _opened(config, run, prepared)
+        notify(f"data: {counted(data.training_pairs, 'training pair')}, prepared before")
+        return data
     _check_corpus(config.corpus)
-    prepared = _prepare(config, run, notify)
-    return _opened(config, run, prepared)
+    return _opened(config, run, _prepare(config, run, settings, notify))
 
 
 def choose_token_budget(pairs: int, *, longest: int = 0) -> int:
@@ -127,9 +119,9 @@ def _opened(config: Config, run: RunDirectory, prepared: Mapping[str, Any]) -> T
     return TranslationData(run, config, prepared, report)
 
 
-def _prepare(config: Config, run: RunDirectory, notify: Notify) -> dict[str, Any]:
+def _prepare(config: Config, run: RunDirectory, settings: Mapping[str, Any], notify: Notify) -> dict[str, Any]:
     """Makes both folders anew and returns the content of prepared.json."""
-    inputs = {role: fingerprint(path) for role, path in named_files(config.corpus).items()}
+    inputs = {role: fingerprint(path) for role, path in config.corpus.files.items()}
     report = PreparationReport()
     choices: dict[str, int] = {}
     with replace_directory(run.data_path) as folder:
@@ -145,8 +137,8 @@ def _prepare(config: Config, run: RunDirectory, notify: Notify) -> dict[str, Any
         for name, value in choices.items():
             notify(f"chosen from the corpus: {name} = {value:,}")
         training, validation = (len(open_stores(folder, part)[0]) for part in ("train", "valid"))
-        notify(f"data: {training:,} training pairs, {validation:,} validation pairs")
-        _write_json(
+        notify(f"data: {counted(training, 'training pair')}, {counted(validation, 'validation pair')}")
+        write_json(
             folder / _CLEANING,
             {
                 "report": report.to_dict(),
@@ -156,16 +148,9 @@ def _prepare(config: Config, run: RunDirectory, notify: Notify) -> dict[str, Any
                 "validation_sides_cut": cut,
             },
         )
-        prepared = {
-            "version": VERSION,
-            **settings_of(config),
-            "inputs": inputs,
-            "choices": choices,
-            "shapes": [list(shape) for shape in plan.shapes],
-            "files": fingerprints(data=folder, tokenizer=run.tokenizer_path),
-        }
-        _write_json(folder / PREPARED, prepared)
-    return prepared
+        files = fingerprints(data=folder, tokenizer=run.tokenizer_path)
+        shapes = [list(shape) for shape in plan.shapes]
+        return write_prepared(folder, settings, inputs, choices, files, shapes=shapes)
 
 
 def _write_texts(config: Config, folder: Path, report: PreparationReport, notify: Notify) -> array[int]:
@@ -181,9 +166,7 @@ def _write_texts(config: Config, folder: Path, report: PreparationReport, notify
         lines = _write_cleaned(config, folder, "train", report, held_out)
     else:
         lines = _split(config, folder, report, _write_cleaned(config, folder, "all", report, held_out))
-    for words, count, places in report.rows():
-        if count:
-            notify(f"cleaning: {words}: {count:,}" + (f" ({places})" if places else ""))
+    report.tell(notify)
     if not lines:
         raise CorpusError("nothing is left to train on after the validation pairs are taken out; add text", source)
     return lines
@@ -275,9 +258,10 @@ def _write_training_stores(
     for index in np.flatnonzero(~fits):
         report.withdraw(TOO_MANY_TOKENS, lines[index])
     if not fits.any():
-        message = f"none of {len(fits):,} pairs has at most {limit} tokens a side; raise batching.max_length"
+        message = f"none of {counted(len(fits), 'pair')} has at most {limit} tokens a side; raise batching.max_length"
         raise CorpusError(message, _named(config.corpus.source))
-    notify(f"left out for more than {limit} tokens a side: {np.count_nonzero(~fits):,} training pairs")
+    left_out = counted(int(np.count_nonzero(~fits)), "training pair")
+    notify(f"left out for more than {limit} tokens a side: {left_out}")
     for side, tokenizer, store in zip(SIDES, tokenizers, stores, strict=True):
         kept_ids = (store[int(index)].tolist() for index in np.flatnonzero(fits))
         TokenStore.write(folder / f"train.{side}", kept_ids, vocabulary_size=tokenizer.vocabulary_size)
@@ -293,43 +277,27 @@ def _keep_lines(path: Path, kept: npt.NDArray[np.bool_]) -> None:
 
 def _write_validation_stores(config: Config, folder: Path, tokenizers: Sequence[Tokenizer], notify: Notify) -> int:
     """Writes valid.*.ids, cutting sides of too many tokens; returns how many."""
-    limit = config.batching.max_length
-    cut = 0
-
-    def shortened(sequences: Iterable[list[int]]) -> Iterator[list[int]]:
-        nonlocal cut
-        for ids in sequences:
-            cut += len(ids) > limit
-            yield ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
-
+    shortening = Shortening(config.batching.max_length)
     for side, tokenizer in zip(SIDES, tokenizers, strict=True):
-        ids = shortened(encoded_ids(tokenizer, read_lines(text_path(folder, "valid", side))))
+        ids = shortening.shortened(encoded_ids(tokenizer, read_lines(text_path(folder, "valid", side))))
         TokenStore.write(folder / f"valid.{side}", ids, vocabulary_size=tokenizer.vocabulary_size)
-    if cut:
-        notify(f"cut to {limit} tokens for the validation loss: {cut:,} sides of validation pairs")
-    return cut
+    if shortening.cut:
+        sides = counted(shortening.cut, "side")
+        notify(f"cut to {shortening.longest} tokens for the validation loss: {sides} of validation pairs")
+    return shortening.cut
 
 
 def _choose_plan(config: Config, folder: Path, tokenizers: Sequence[Tokenizer], choices: dict[str, int]) -> BatchPlan:
     """Chooses the token budget and the shapes, for sampled lengths where subwords are sampled."""
-    stores = open_stores(folder, "train")
-    lengths = lengths_of(stores)
+    parts = training_parts(folder, tokenizers)
+    lengths = lengths_of([part.plain for part in parts])
     batching = config.batching
     if batching.token_budget is None:
         budget = choose_token_budget(len(lengths), longest=2 * batching.max_length)
         choices["batching.token_budget"] = budget
         batching = batching.model_copy(update={"token_budget": budget})
-    amount = config.tokenization.sampling
-    if amount:
-        plain = lengths
-        drawn = [
-            sampled_ids(tokenizer, folder, side, store, amount, (config.seed, 0), batching.max_length)
-            for side, tokenizer, store in zip(SIDES, tokenizers, stores, strict=True)
-        ]
-        columns = [np.fromiter(map(len, ids), dtype=np.int32, count=len(plain)) for ids in drawn]
-        lengths = np.stack(columns, axis=1)
-        # Every sentence can fall back on its unsampled ids, so these have to fit.
-        lengths = np.where(plain > lengths.max(axis=0), plain, lengths)
+    if config.tokenization.sampling:
+        lengths = sampled_lengths(parts, config.tokenization.sampling, batching.max_length, seed=config.seed)
     return BatchPlan(lengths, batching)
 
 
@@ -360,18 +328,17 @@ def _named(source: str | None) -> str:
 def _check_corpus(corpus: CorpusConfig) -> None:
     """Checks, before any work, that the files are named in a way that fits and can be read."""
     _named(corpus.source)
-    if corpus.valid_target is not None and corpus.valid_source is None:
-        raise ConfigurationError(
-            f"corpus.valid_target is {corpus.valid_target}, but corpus.valid_source is not set; set both or neither"
-        )
-    paths = named_files(corpus)
-    piped = [f"corpus.{role}" for role, path in paths.items() if path == STANDARD_INPUT]
-    if len(piped) > 1:
-        raise ConfigurationError(
-            f"{' and '.join(piped)} are both standard input, which can be read once; name files for all but one"
-        )
-    require_files(*paths.values())
-
-
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    write_atomically(path, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+    for part in ("valid", "test"):
+        source, target = f"{part}_source", f"{part}_target"
+        named = corpus.files
+        if target in named and source not in named:
+            raise ConfigurationError(
+                f"corpus.{target} is {named[target]}, but corpus.{source} is not set; set both or neither"
+            )
+        if source in named and target not in named and corpus.target is not None:
+            option = "--valid-target F" if part == "valid" else f"--set corpus.{target}=F"
+            raise ConfigurationError(
+                f"corpus.{source} is {named[source]}, but corpus.{target} is not set; expected a file for each side, "
+                f"as for the training text; give {option}"
+            )
+    require_readable(corpus.files)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textseq import __version__
 from textseq.corpus import read_lines, read_pairs
 from textseq.errors import CorpusError
+from textseq.metric_names import display_name
 from textseq.run_directory import RunDirectory
 from textseq.scores import (
-    DISPLAY_NAMES,
     LengthScores,
     Significance,
     Tokenize,
@@ -24,34 +22,12 @@ from textseq.scores import (
     scores_by_length,
     translation_scores,
 )
+from textseq.text_file import TextFile
 
 if TYPE_CHECKING:
     from nmt.translator import Translator
 
 PathLike = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class TextFile:
-    """What was scored, so that others can score the same.
-
-    Attributes:
-        path: as it was given.
-        lines: how many.
-        sha256: of the lines, each with a line feed: what `sha256sum` gives for a plain file that ends in one.
-    """
-
-    path: str
-    lines: int
-    sha256: str
-
-    @classmethod
-    def of(cls, path: PathLike, lines: Sequence[str]) -> TextFile:
-        """Describes a file whose lines were read."""
-        digest = hashlib.sha256()
-        for line in lines:
-            digest.update(line.encode("utf-8") + b"\n")
-        return cls(os.fspath(path), len(lines), digest.hexdigest())
 
 
 @dataclass(frozen=True)
@@ -143,7 +119,7 @@ class Evaluation:
         rows = self.scores.rows()
         for one in self.significance:
             shown = f"p = {one.p_value:.4f}"
-            rows.append((f"{DISPLAY_NAMES[one.metric]} - baseline", f"{one.difference:+.2f}", shown, one.signature))
+            rows.append((f"{display_name(one.metric)} - baseline", f"{one.difference:+.2f}", shown, one.signature))
         for length in self.lengths:
             if length.lines:
                 text = f"{length.lines:,} lines, chrF {length.chrf:.2f}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 import tensorflow as tf
@@ -14,23 +13,10 @@ from nmt.source_ceiling import LONGEST_SOURCE
 from nmt.translation_data import text_path
 from nmt.translator import Translator
 from textseq.backend import require_tensorflow
-from textseq.corpus import read_lines
-from textseq.errors import RunDirectoryError
 from textseq.export import Golden, check_folder, publish
+from textseq.export_texts import read_golden_texts, serving_ids
 from textseq.graph_tokenization import GraphTokenizer
 from textseq.run_directory import RunDirectory
-
-GOLDEN_LINES = 24
-"""Validation lines that the proof translates, besides the longest and those below."""
-
-# Nothing, white space, letters of many scripts, a character that is cut off, control characters.
-_HARD_TEXTS = (
-    b"",
-    b" \t ",
-    "Ein Mann, 一人の男, رجل, मनुष्य, ሰው, ᎠᏍᎦᏯ, мужчына, ọkùnrin 👩‍🚀 «1.000» €".encode(),
-    b"A man \xff\xe2\x82 sleeps.",
-    b"one\x00two\r\nthree",
-)
 
 
 def export(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
@@ -61,7 +47,7 @@ def export(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
     directory = RunDirectory.open(run, "nmt")
     with tf.device("CPU:0"):  # where the proof runs; a GPU's products are rounded otherwise
         translator = Translator.load(run)
-        golden = _golden(translator, _golden_texts(directory))
+        golden = _golden(translator, read_golden_texts(text_path(directory.data_path, "valid", "source")))
     module = tf.Module(name="translator")
     function = _serving_function(translator, module)
     return publish(out, "nmt", module, {"serving_default": function}, {"serving_default": golden})
@@ -78,36 +64,16 @@ def _serving_function(translator: Translator, module: tf.Module) -> Callable[...
     module.tokenizers = [encoder, decoder]
 
     def serve(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        pieces = encoder.encode(text)[:, : LONGEST_SOURCE - 1]
-        ends = tf.fill([tf.shape(text)[0], 1], source.eos_id)
-        source_ids = tf.concat([pieces, ends], axis=1).to_tensor(source.pad_id)
-        # A batch without texts has no length of its own; the encoder reads one column at least.
-        source_ids = tf.pad(
-            source_ids, [[0, 0], [0, tf.maximum(1 - tf.shape(source_ids)[1], 0)]], constant_values=source.pad_id
-        )
+        source_ids, lengths, _ = serving_ids(encoder, text, LONGEST_SOURCE, source.eos_id, source.pad_id)
         found = beam_search(translator.model, source_ids, config, target)
         translation = decoder.decode(found.ids[:, 0], found.lengths[:, 0])
         return {
-            "translation": tf.where(pieces.row_lengths() == 0, "", translation),
+            "translation": tf.where(lengths == 0, "", translation),
             "score": found.scores[:, 0],
         }
 
     signature = [tf.TensorSpec([None], tf.string, name="text")]
     return tf.function(serve, input_signature=signature, autograph=False).get_concrete_function()
-
-
-def _golden_texts(run: RunDirectory) -> list[bytes]:
-    path = text_path(run.data_path, "valid", "source")
-    lines = list(read_lines(path)) if path.is_file() else []
-    if not lines:
-        raise RunDirectoryError(
-            f"{path}: missing or empty; expected the validation lines that an export is proved on; "
-            f"restore it, or train the run anew"
-        )
-    places = [len(lines) * number // GOLDEN_LINES for number in range(GOLDEN_LINES + 1)]
-    chosen = [lines[start] for start, end in pairwise(places) if start < end]
-    chosen += [max(lines, key=len), lines[0].split()[0] if lines[0].split() else "a"]
-    return list(dict.fromkeys([*(line.encode() for line in chosen), *_HARD_TEXTS]))
 
 
 def _golden(translator: Translator, texts: list[bytes]) -> Golden:

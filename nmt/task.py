@@ -29,6 +29,7 @@ class TranslationTask:
     """
 
     unit = "target_tokens"
+    predicts_tokens = True
 
     def __init__(self, translator: Translator, data: TranslationData, config: Config) -> None:
         self.translator = translator
@@ -80,6 +81,10 @@ class TranslationTask:
             "bleu": validation_score("bleu", hypotheses, references),
             "chrf": validation_score("chrf", hypotheses, references),
         }
+
+    def beside_weights(self) -> dict[str, Any]:
+        """Nothing; a translator is its weights and its tokenizers."""
+        return {}
 
     def _sums(self, source_ids: Any, target_input_ids: Any, target_label_ids: Any) -> Any:
         logits = self.model(source_ids, target_input_ids, training=False)

@@ -6,20 +6,20 @@ length is its length in the batch, on the source side, as decoder input and as l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from textseq.batching import Batch, BatchPlan, inference_batches
-from textseq.cleaning import REASONS, CleaningReport
-from textseq.corpus import hash_texts, read_lines
+from textseq.cleaning import CleaningReport, PairCleaningReport
+from textseq.corpus import read_lines
 from textseq.run_directory import RunDirectory
 from textseq.special_ids import SpecialIds, special_ids_of
+from textseq.token_sampling import SampledStores, TextPart, lengths_of
 from textseq.token_store import TokenStore
 from textseq.tokenization import Tokenizer
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 SIDES = ("source", "target")
 TOO_MANY_TOKENS = "too_many_tokens"
-# Also the unit of subword sampling: another number gives other draws, and an old run would not resume bit for bit.
-_LINES_AT_ONCE = 8192
 # Few shapes matter more than little padding where each of them is compiled and then used a few times an epoch.
 _VALIDATION_GROWTH = 1.5
 
@@ -52,31 +50,17 @@ class TranslationBatch(NamedTuple):
 
 
 @dataclass
-class PreparationReport(CleaningReport):
-    """What cleaning and the limit of tokens did to a corpus; `removed` has the reason "too_many_tokens" as well."""
+class PreparationReport(PairCleaningReport):
+    """What cleaning and the limit of tokens did to a corpus."""
 
-    def __post_init__(self) -> None:
-        self.removed.setdefault(TOO_MANY_TOKENS, 0)
-        self.first_lines.setdefault(TOO_MANY_TOKENS, [])
-
-    def withdraw(self, reason: str, line: int) -> None:
-        """Counts a pair as removed that was counted as kept before."""
-        self.kept -= 1
-        self.remove(reason, line)
-
-    def rows(self) -> list[tuple[str, int, str]]:
-        """The table of `CleaningReport.rows`, with pairs of too many tokens before those kept."""
-        rows = super().rows()
-        row = ("removed: too many tokens", self.removed[TOO_MANY_TOKENS], self._places(TOO_MANY_TOKENS))
-        return [*rows[: 1 + len(REASONS)], row, *rows[1 + len(REASONS) :]]
+    REASONS: ClassVar[Mapping[str, str]] = {**PairCleaningReport.REASONS, TOO_MANY_TOKENS: "too many tokens"}
 
 
 class TranslationData:
     """A run's prepared data; made by `nmt.data.prepare_data`.
 
     Training batches are a pure function of the prepared data, the seed and the epoch. With subword sampling, each
-    epoch's ids are drawn into a token store of their own, and the store of the epoch before goes; asking for one
-    epoch after the other is cheap, going back and forth draws anew each time.
+    epoch's ids are drawn anew, see `textseq.token_sampling.SampledStores`.
 
     Args:
         run: where the data are.
@@ -107,12 +91,14 @@ class TranslationData:
         self._folder = run.data_path
         self._seed = config.seed
         self._sampling = config.tokenization.sampling
-        self._stores = open_stores(self._folder, "train")
+        parts = training_parts(self._folder, (self.source_tokenizer, self.target_tokenizer))
         self._validation_stores = open_stores(self._folder, "valid")
-        self.training_pairs = len(self._stores[0])
-        self.plan = BatchPlan(lengths_of(self._stores), batching, shapes=[tuple(shape) for shape in prepared["shapes"]])
+        self.training_pairs = len(parts[0].plain)
+        lengths = lengths_of([part.plain for part in parts])
+        self.plan = BatchPlan(lengths, batching, shapes=[tuple(shape) for shape in prepared["shapes"]])
         self._token_budget = budget
-        self._drawn: tuple[int, tuple[TokenStore, TokenStore]] | None = None
+        longest = self.plan.shapes[-1][1:]
+        self._stores = SampledStores(self._folder, parts, self._sampling, config.seed, longest)
 
     def batches(self, epoch: int, *, shard: int = 0, shards: int = 1) -> list[Batch]:
         """The batches of one epoch in their order; with subword sampling, the epoch's ids are drawn first.
@@ -125,7 +111,7 @@ class TranslationData:
         Raises:
             OutputError: the epoch's ids cannot be written.
         """
-        plan = self.plan.with_lengths(lengths_of(self._stores_of(epoch))) if self._sampling else self.plan
+        plan = self.plan.with_lengths(lengths_of(self._stores.of(epoch))) if self._sampling else self.plan
         return plan.epoch(self._seed, epoch, shard=shard, shards=shards)
 
     def arrays(self, batch: Batch, epoch: int) -> TranslationBatch:
@@ -135,7 +121,7 @@ class TranslationData:
             batch: from `batches(epoch)`.
             epoch: the same epoch.
         """
-        return _assemble(self._stores_of(epoch), batch, self.special_ids)
+        return _assemble(self._stores.of(epoch), batch, self.special_ids)
 
     def validation_batches(self) -> list[TranslationBatch]:
         """All validation pairs as arrays, longest first, in few shapes; never sampled."""
@@ -148,27 +134,6 @@ class TranslationData:
         """The validation pairs as text, sources and references, in the order of their files."""
         sources, references = (list(read_lines(text_path(self._folder, "valid", side))) for side in SIDES)
         return sources, references
-
-    def _stores_of(self, epoch: int) -> tuple[TokenStore, TokenStore]:
-        if not self._sampling:
-            return self._stores
-        if self._drawn is None or self._drawn[0] != epoch:
-            self._drawn = (epoch, self._draw(epoch))
-        return self._drawn[1]
-
-    def _draw(self, epoch: int) -> tuple[TokenStore, TokenStore]:
-        """Writes the ids of one epoch, and removes those of every other."""
-        stores = []
-        tokenizers = (self.source_tokenizer, self.target_tokenizer)
-        for index, (side, tokenizer, plain) in enumerate(zip(SIDES, tokenizers, self._stores, strict=True)):
-            longest = self.plan.shapes[-1][1 + index]
-            ids = sampled_ids(tokenizer, self._folder, side, plain, self._sampling, (self._seed, epoch), longest)
-            prefix = self._folder / f"sampled-{epoch}.{side}"
-            stores.append(TokenStore.write(prefix, ids, vocabulary_size=tokenizer.vocabulary_size))
-        for path in self._folder.glob("sampled-*.ids"):
-            if path not in (store.path for store in stores):
-                path.unlink(missing_ok=True)
-        return stores[0], stores[1]
 
 
 def load_tokenizers(run: RunDirectory, joint: bool) -> tuple[Tokenizer, Tokenizer]:
@@ -204,56 +169,20 @@ def open_stores(folder: Path, part: str) -> tuple[TokenStore, TokenStore]:
     return source, target
 
 
-def lengths_of(stores: tuple[TokenStore, TokenStore]) -> npt.NDArray[np.int32]:
-    """int32[pairs, 2]: tokens of each side, eos counted."""
-    return np.stack([store.lengths for store in stores], axis=1)
+def training_parts(folder: Path, tokenizers: Sequence[Tokenizer]) -> list[TextPart]:
+    """Both sides of the training text with their ids.
 
-
-def encoded_ids(tokenizer: Tokenizer, lines: Iterable[str]) -> Iterator[list[int]]:
-    """Streams the ids of each line, ending in eos."""
-    for texts in _chunks(lines):
-        for ids in tokenizer.encode(texts):
-            ids.append(tokenizer.eos_id)
-            yield ids
-
-
-def sampled_ids(
-    tokenizer: Tokenizer,
-    folder: Path,
-    side: str,
-    plain: TokenStore,
-    amount: float,
-    draw: tuple[int, int],
-    longest: int,
-) -> Iterator[list[int]]:
-    """Streams the training ids of one side as one epoch draws them, each ending in eos.
-
-    Args:
-        tokenizer: of this side.
-        folder: where the training text stands.
-        side: "source" or "target"; the sides draw apart, also where they share a vocabulary.
-        plain: the ids without sampling; a sentence that would be longer than `longest` keeps these.
-        amount: see `TokenizationConfig.sampling`.
-        draw: the run's seed and the epoch.
-        longest: most tokens of a sentence, eos counted.
+    Raises:
+        RunDirectoryError: a store is missing or damaged.
     """
-    seed, epoch = draw
-    number = 0
-    for chunk, texts in enumerate(_chunks(read_lines(text_path(folder, "train", side)))):
-        chunk_seed = hash_texts("subwords", str(epoch), side, str(chunk), seed=seed)
-        for ids in tokenizer.sample(texts, amount=amount, seed=chunk_seed):
-            ids.append(tokenizer.eos_id)
-            yield ids if len(ids) <= longest else plain[number].tolist()
-            number += 1
+    stores = open_stores(folder, "train")
+    return [
+        TextPart(side, tokenizer, text_path(folder, "train", side), store)
+        for side, tokenizer, store in zip(SIDES, tokenizers, stores, strict=True)
+    ]
 
 
-def _chunks(lines: Iterable[str]) -> Iterator[list[str]]:
-    iterator = iter(lines)
-    for first in iterator:
-        yield list(chain([first], islice(iterator, _LINES_AT_ONCE - 1)))
-
-
-def _assemble(stores: tuple[TokenStore, TokenStore], batch: Batch, special: SpecialIds) -> TranslationBatch:
+def _assemble(stores: Sequence[TokenStore], batch: Batch, special: SpecialIds) -> TranslationBatch:
     batch_size, source_length, target_length = batch.shape
     rows = len(batch.indices)
     source_ids = np.full((batch_size, source_length), special.pad_id, dtype=np.int32)

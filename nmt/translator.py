@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -12,19 +12,18 @@ import numpy as np
 import tensorflow as tf
 
 from nmt.config import Config
-from nmt.identity import check_identity, identity
 from nmt.model import TranslationModel
 from nmt.search import SearchConfig, SearchResult, beam_search, sample, score
 from nmt.source_ceiling import LONGEST_SOURCE
 from nmt.translation import Translation
 from nmt.translation_data import load_tokenizers
 from textseq.backend import require_tensorflow
-from textseq.batching import inference_batches
-from textseq.checkpoint import Checkpoint
-from textseq.errors import CheckpointError, InputError, RunDirectoryError
+from textseq.errors import InputError
+from textseq.identity import check_identity, identity
+from textseq.inference import assign_weights, batched_indices, load_best, padded, text_lines
 from textseq.run_directory import RunDirectory
 from textseq.special_ids import special_ids_of
-from textseq.tokenization import Tokenizer, well_formed
+from textseq.tokenization import Tokenizer
 
 TOKENS_A_BATCH = 4096
 """Source tokens of one batch, padding counted, for greedy search; a beam divides it."""
@@ -88,19 +87,13 @@ class Translator:
         """
         require_tensorflow("translating")
         directory = RunDirectory.open(run, "nmt")
-        best = directory.read_best()
-        if best is None:
-            raise RunDirectoryError(
-                f"{directory.path}: no trained weights yet; expected {directory.best_path}; "
-                f"go on with `nmt train --run {directory.path}`"
-            )
+        best = load_best(directory)
         config = Config.from_toml(directory.config_path)
         source, target = load_tokenizers(directory, config.tokenization.joint)
-        check_identity(
-            best.state.get("identity", {}), identity(config, source, target), directory.path, deciding_only=True
-        )
+        own = identity(config, {"source": source, "target": target})
+        check_identity(best.state.get("identity", {}), own, directory.path, deciding_only=True)
         translator = cls(make_model(config, source, target), source, target, config)
-        _assign(translator.model, best)
+        assign_weights(translator.model, best)
         translator.step = best.step
         return translator
 
@@ -171,29 +164,29 @@ class Translator:
         Raises:
             InputError: the numbers differ, or one text in place of a list.
         """
-        sources, targets = _lines(sources), _lines(targets)
+        sources, targets = text_lines(sources), text_lines(targets)
         if len(sources) != len(targets):
             raise InputError(f"received {len(sources)} sources and {len(targets)} targets; expected as many of each")
         source_ids, _ = self._source_ids(sources)
         target_ids = [[*ids, self.target_tokenizer.eos_id] for ids in self.target_tokenizer.encode(targets)]
         lengths = np.array([(len(source), len(target)) for source, target in zip(source_ids, target_ids, strict=True)])
         scores = np.zeros(len(sources), np.float64)
-        for indices in _batches(lengths.reshape(-1, 2), TOKENS_A_BATCH):
+        for indices in batched_indices(lengths.reshape(-1, 2), TOKENS_A_BATCH):
             scores[indices] = self._forced()(
-                _padded([source_ids[index] for index in indices], self.source_tokenizer.pad_id),
-                _padded([target_ids[index] for index in indices], self.target_tokenizer.pad_id),
+                padded([source_ids[index] for index in indices], self.source_tokenizer.pad_id),
+                padded([target_ids[index] for index in indices], self.target_tokenizer.pad_id),
             ).numpy()
         return [float(value) for value in scores]
 
     def _decode(
         self, lines: Sequence[str], search: Callable[..., SearchResult], beam: int, n_best: int, first_line: int = 0
     ) -> list[Translation]:
-        lines = _lines(lines)
+        lines = text_lines(lines)
         ids, cut = self._source_ids(lines)
         translations: list[Translation | None] = [None] * len(lines)
         lengths = np.array([len(one) for one in ids]).reshape(-1, 1)
-        for indices in _batches(lengths, TOKENS_A_BATCH // max(1, beam // 2)):
-            source_ids = _padded([ids[index] for index in indices], self.source_tokenizer.pad_id)
+        for indices in batched_indices(lengths, TOKENS_A_BATCH // max(1, beam // 2)):
+            source_ids = padded([ids[index] for index in indices], self.source_tokenizer.pad_id)
             result = search(source_ids, tf.constant(indices, tf.int32) + first_line)
             arrays = SearchResult(*(None if array is None else array.numpy() for array in result))
             hypotheses = self._hypotheses(arrays)
@@ -286,48 +279,5 @@ def make_model(config: Config, source_tokenizer: Tokenizer, target_tokenizer: To
     )
 
 
-def _assign(model: TranslationModel, best: Checkpoint) -> None:
-    """Gives the model the weights of a checkpoint, if they are its own."""
-    weights = best.tensors.get("weights", {})
-    shapes = {variable.path: tuple(variable.shape) for variable in model.trainable_variables}
-    for path, shape in shapes.items():
-        received = weights[path].shape if path in weights else "nothing"
-        if received != shape:
-            raise CheckpointError(
-                f"{best.path}: the weights are not of this configuration: {path} is {received}, expected {shape}; "
-                f"restore config.toml and tokenizer/ as they were when the run was trained"
-            )
-    for variable in model.trainable_variables:
-        variable.assign(weights[variable.path])
-
-
 def _pieces(tokenizer: Tokenizer) -> list[str]:
     return [tokenizer.piece(index) for index in range(tokenizer.vocabulary_size)]
-
-
-def _batches(lengths: np.ndarray, budget: int) -> Iterator[list[int]]:
-    if len(lengths):
-        longest = int(lengths.max())
-        for batch in inference_batches(lengths, max(budget, lengths.shape[1] * longest)):
-            yield batch.indices.tolist()
-
-
-def _padded(rows: list[list[int]], pad_id: int) -> tf.Tensor:
-    length = max(len(row) for row in rows)
-    array = np.full((len(rows), length), pad_id, np.int32)
-    for number, row in enumerate(rows):
-        array[number, : len(row)] = row
-    return tf.constant(array)
-
-
-def _lines(lines: Sequence[str]) -> list[str]:
-    """The lines without lone surrogates, which no encoding can hold."""
-    if isinstance(lines, str):
-        raise InputError(f"received one text, expected a list of lines; write [{lines[:20]!r}]")
-    if not isinstance(lines, Iterable):
-        raise InputError(f"received {lines!r}, expected a list of lines")
-    lines = list(lines)
-    for number, line in enumerate(lines):
-        if not isinstance(line, str):
-            raise InputError(f"line {number} of the list: received {type(line).__name__} {line!r}, expected text")
-    return [line if line.isascii() else well_formed(line) for line in lines]

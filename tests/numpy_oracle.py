@@ -2,6 +2,7 @@
 
 Bahdanau, Cho, Bengio 2015 (arXiv:1409.0473), A.1.2 and A.2; Cho et al. 2014 (arXiv:1406.1078) with the reset gate
 after the product; Hochreiter and Schmidhuber 1997 with a forget gate; Ba, Kiros, Hinton 2016 (arXiv:1607.06450).
+Kim 2014 (arXiv:1408.5882), equation 2; Yang et al. 2016, equations 5 to 7.
 Nothing here is shared with the library but the names and the column order of the weights.
 """
 
@@ -165,3 +166,55 @@ class TranslationOracle:
             logits, states, _ = self.step(previous_id, states, memory)
             rows.append(logits)
         return np.array(rows)
+
+
+def convolution(weights: Weights, sequence: np.ndarray, width: int) -> np.ndarray:
+    """A text [length, columns] through filters: [length, filters]; zeros stand outside of it."""
+    taps = np.split(weights["kernel"], width)
+    outputs = np.tile(weights["bias"], (len(sequence), 1))
+    for time in range(len(sequence)):
+        for number, tap in enumerate(taps):
+            place = time + number - (width - 1) // 2
+            if 0 <= place < len(sequence):
+                outputs[time] += sequence[place] @ tap
+    return np.maximum(outputs, 0)
+
+
+def attention_pooling(weights: Weights, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """States [length, units] of one text: their weighted mean [units] and the weights [length]."""
+    hidden = np.tanh(states @ weights["hidden_kernel"] + weights["hidden_bias"])
+    energies = np.exp([weights["energy"] @ row for row in hidden])
+    alpha = energies / energies.sum()
+    return alpha @ states, alpha
+
+
+def pool(kind: str, states: np.ndarray, weights: Weights | None = None) -> np.ndarray:
+    """States [length, units] of one text as one vector [units]."""
+    half = states.shape[1] // 2
+    if kind == "attention":
+        return attention_pooling(weights or {}, states)[0]
+    if kind == "last":
+        return np.concatenate([states[-1, :half], states[0, half:]])
+    return states.max(0) if kind == "max" else states.mean(0)
+
+
+class ClassifierOracle:
+    """A `ClassifierModel`'s mathematics for one text; the weights are read from the model."""
+
+    def __init__(self, model: Any) -> None:
+        self.config = model.config
+        self.embeddings = np.array(model.embedding.embeddings, "float64")
+        self.convolution = None if model.convolution is None else weights_of(model.convolution)
+        self.encoder = [(weights_of(forward), weights_of(backward)) for forward, backward in model.encoder.directions]
+        self.pooling = weights_of(model.pooling)
+        self.output = np.array(model.output_kernel, "float64"), np.array(model.output_bias, "float64")
+
+    def read(self, token_ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
+        """Logits [classes], and the weights of the attention [length] where there is one."""
+        sequence = self.embeddings[list(token_ids)]
+        if self.convolution is not None:
+            sequence = convolution(self.convolution, sequence, self.config.convolution_width)
+        states = encode(self.config.cell, self.encoder, sequence, self.config.residual)
+        pooled = np.concatenate([pool(kind, states, self.pooling) for kind in self.config.pooling])
+        attention = attention_pooling(self.pooling, states)[1] if "attention" in self.config.pooling else None
+        return pooled @ self.output[0] + self.output[1], attention

@@ -56,7 +56,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_packages_are_found() -> None:
-    assert {"textseq", "nmt"} <= set(PACKAGES)
+    assert PACKAGES == ["textseq", "nmt", "classifiers"]
     assert all(sources(package) for package in PACKAGES)
 
 
@@ -117,29 +117,37 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
     assert loaded.isdisjoint(HEAVY)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["translate", "--help"]])
-def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+HELPS = [
+    (program, [*command, "--help"])
+    for program, commands in (("nmt", ["train", "translate"]), ("classifiers", ["train", "predict"]))
+    for command in ([], *([one] for one in commands))
+]
+
+
+@pytest.mark.parametrize(("program", "arguments"), HELPS)
+def test_help_loads_nothing_heavy(program: str, arguments: list[str]) -> None:
     code = f"""
 import json, sys
 from textseq.console import run_command
-from nmt.cli import app
-code = run_command(app, "nmt", {arguments!r})
+from {program}.cli import app
+code = run_command(app, {program!r}, {arguments!r})
 print(json.dumps([code, sorted(sys.modules)]))
 """
     done = python(code)
     assert done.returncode == 0, done.stderr
     code_, loaded = json.loads(done.stdout.splitlines()[-1])
     assert code_ == 0
-    assert "Usage: nmt" in done.stdout
+    assert f"Usage: {program}" in done.stdout
     assert set(loaded).isdisjoint(HEAVY)
 
 
-def test_help_comes_within_a_second() -> None:
+@pytest.mark.parametrize("program", ["nmt", "classifiers"])
+def test_help_comes_within_a_second(program: str) -> None:
     seconds = []
     for _ in range(5):  # the first run warms the file cache, the best leaves out what else the machine was doing
         start = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-c", "from nmt.cli import main; main()", "--help"],
+            [sys.executable, "-c", f"from {program}.cli import main; main()", "--help"],
             cwd=ROOT,
             capture_output=True,
             timeout=60,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = ("textseq", "nmt")
+PACKAGES = ("textseq", "nmt", "classifiers")
 
 
 def modules() -> list[str]:

@@ -49,11 +49,11 @@ def _letters_with_marks() -> Iterator[tuple[str, str]]:
         composed = unicodedata.normalize("NFC", character)
         if composed != character:
             yield character, composed
-        letter, *marks = unicodedata.normalize("NFD", character)
+        letter, *marks = list(unicodedata.normalize("NFD", character))
         marks_of[letter].update(marks)
         sequences.update((letter, *order) for order in itertools.permutations(marks))
-    for letter, marks_of_letter in marks_of.items():
-        sequences.update((letter, *marks) for marks in itertools.product(sorted(marks_of_letter), repeat=2))
+    for letter, its_marks in marks_of.items():
+        sequences.update((letter, *two) for two in itertools.product(sorted(its_marks), repeat=2))
     for letter, *marks in sorted(sequences):
         for start in _starts(letter, marks):
             composed = unicodedata.normalize("NFC", start)

@@ -1,21 +1,22 @@
-"""Cleaning of aligned pairs: every line that is removed is counted, by reason."""
+"""Cleaning of text, and of aligned pairs: every example that is removed is counted, by reason."""
 
 from __future__ import annotations
 
 import os
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
 from textseq.configuration import Configuration
 from textseq.corpus import Pair, hash_texts, sentence_key
+from textseq.counted import counted
 from textseq.errors import CorpusError
 
-REASONS: dict[str, str] = {
+PAIR_REASONS: dict[str, str] = {
     "empty_side": "one side is empty",
     "control_characters": "control characters",
     "too_long": "one side is too long",
@@ -29,6 +30,8 @@ REASONS: dict[str, str] = {
 
 FIRST_LINES = 5
 """So many line numbers a report keeps for each reason."""
+
+ReportType = TypeVar("ReportType", bound="CleaningReport")
 
 # TAB and the two Unicode separators stand for a space. Of the other C0 and C1 characters none has a place in a
 # sentence: a lone carriage return joins two lines, NUL is binary data, U+0080 to U+009F are Windows-1252 text that was
@@ -146,41 +149,65 @@ class HeldOut:
 
 @dataclass
 class CleaningReport:
-    """What cleaning did to a corpus; filled while the pairs stream.
+    """What cleaning did to a corpus; filled while the examples stream.
+
+    A subclass names its reasons and its examples.
 
     Attributes:
-        read: pairs read.
-        kept: pairs kept; `read` is the sum of `kept` and all of `removed`.
-        removed: pairs removed, by reason (the keys of `REASONS`, all present); a pair counts once, under the first
-            reason that applies.
+        read: examples read.
+        kept: examples kept; `read` is the sum of `kept` and all of `removed`.
+        removed: examples removed, by reason (the keys of `REASONS`, all present); an example counts once, under the
+            first reason that applies.
         first_lines: the first few line numbers of each reason, counted from 1.
-        kept_overlaps: pairs kept although one side or both are also a validation or test line; keys as above.
+        kept_overlaps: examples kept although they, or a side of them, are also a validation or test line; keys as
+            above, those that begin with "held_out".
     """
+
+    REASONS: ClassVar[Mapping[str, str]] = {}
+    """The reasons for which an example can be removed, in the order of the table, and their words there."""
+    EXAMPLE: ClassVar[str] = "example"
+    """What is cleaned, in the singular."""
 
     read: int = 0
     kept: int = 0
-    removed: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
-    first_lines: dict[str, list[int]] = field(default_factory=lambda: {reason: [] for reason in REASONS})
-    kept_overlaps: dict[str, int] = field(
-        default_factory=lambda: {reason: 0 for reason in REASONS if reason.startswith("held_out")}
-    )
+    removed: dict[str, int] = field(default_factory=dict)
+    first_lines: dict[str, list[int]] = field(default_factory=dict)
+    kept_overlaps: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for reason in self.REASONS:
+            self.removed.setdefault(reason, 0)
+            self.first_lines.setdefault(reason, [])
+            if reason.startswith("held_out"):
+                self.kept_overlaps.setdefault(reason, 0)
 
     def remove(self, reason: str, line: int) -> None:
-        """Counts one removed pair."""
+        """Counts one removed example."""
         self.removed[reason] += 1
         if len(self.first_lines[reason]) < FIRST_LINES:
             self.first_lines[reason].append(line)
 
+    def withdraw(self, reason: str, line: int) -> None:
+        """Counts an example as removed that was counted as kept before."""
+        self.kept -= 1
+        self.remove(reason, line)
+
     def rows(self) -> list[tuple[str, int, str]]:
-        """The table: what, how many pairs, and at which lines first. Reasons with no pair are listed as well."""
+        """The table: what, how many, and at which lines first. Reasons that removed nothing are listed as well."""
         rows = [("read", self.read, "")]
-        rows += [(f"removed: {words}", self.removed[key], self._places(key)) for key, words in REASONS.items()]
+        rows += [(f"removed: {words}", self.removed[key], self._places(key)) for key, words in self.REASONS.items()]
         rows.append(("kept", self.kept, ""))
-        rows += [(f"among them: {REASONS[key]}", count, "") for key, count in self.kept_overlaps.items() if count]
+        rows += [(f"among them: {self.REASONS[key]}", count, "") for key, count in self.kept_overlaps.items() if count]
         return rows
 
+    def tell(self, notify: Callable[[str], None]) -> None:
+        """Says each row of the table whose number is not 0."""
+        for words, count, places in self.rows():
+            if count:
+                notify(f"cleaning: {words}: {count:,}" + (f" ({places})" if places else ""))
+
     def require_some(self, path: str | os.PathLike[str]) -> None:
-        """Checks, after the stream is over, that a pair is left.
+        """Checks, after the stream is over, that an example is left.
 
         Raises:
             CorpusError: nothing is left; the message lists the reasons.
@@ -188,10 +215,13 @@ class CleaningReport:
         if self.kept:
             return
         reasons = "; ".join(
-            f"{REASONS[key]}: {count:,} ({self._places(key)})" for key, count in self.removed.items() if count
+            f"{self.REASONS[key]}: {count:,} ({self._places(key)})" for key, count in self.removed.items() if count
         )
-        message = f"none of {self.read:,} pairs is left after cleaning ({reasons}); mend the files or loosen [cleaning]"
-        raise CorpusError(message, path)
+        raise CorpusError(
+            f"none of {counted(self.read, self.EXAMPLE)} is left after cleaning ({reasons}); mend the files or loosen "
+            "[cleaning]",
+            path,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON values."""
@@ -204,7 +234,7 @@ class CleaningReport:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> CleaningReport:
+    def from_dict(cls: type[ReportType], values: Mapping[str, Any]) -> ReportType:
         """The inverse of `to_dict`."""
         report = cls(read=values["read"], kept=values["kept"])
         report.removed.update(values["removed"])
@@ -220,6 +250,14 @@ class CleaningReport:
         return ("line " if self.removed[reason] == 1 else "lines ") + ", ".join(map(str, lines)) + more
 
 
+@dataclass
+class PairCleaningReport(CleaningReport):
+    """What cleaning did to aligned pairs."""
+
+    REASONS: ClassVar[Mapping[str, str]] = PAIR_REASONS
+    EXAMPLE: ClassVar[str] = "pair"
+
+
 def clean_line(line: str) -> str:
     r"""One side as it is trained on: TAB, U+2028 and U+2029 become a space, blanks at both ends go; nothing else.
 
@@ -228,6 +266,16 @@ def clean_line(line: str) -> str:
         'A man  sleeps.'
     """
     return line.translate(_SEPARATORS).strip(_BLANKS)
+
+
+def has_control_characters(text: str) -> bool:
+    r"""Whether a cleaned line holds C0 or C1 control characters or lone surrogates, which have no place in a sentence.
+
+    Example:
+        >>> has_control_characters("A man\x00"), has_control_characters("Ein Mädchen 👩")
+        (True, False)
+    """
+    return _CONTROL.search(text) is not None
 
 
 def clean_pairs(
@@ -269,7 +317,7 @@ def _fault(pair: Pair, config: CleaningConfig) -> str | None:
     """Names what is wrong with a pair for itself, or None."""
     if not pair.source or not pair.target:
         return "empty_side"
-    if _CONTROL.search(pair.source) or _CONTROL.search(pair.target):
+    if has_control_characters(pair.source) or has_control_characters(pair.target):
         return "control_characters"
     shorter, longer = sorted((len(pair.source), len(pair.target)))
     if longer > config.max_characters:

@@ -144,6 +144,23 @@ class Configuration(BaseModel):
             except ValidationError:
                 raise _configuration_error(cls, error) from None
 
+    def with_choices(self: ConfigurationType, choices: Mapping[str, object]) -> ConfigurationType:
+        """Returns a copy in which every value that is open, so None, is filled in where there is a choice for it.
+
+        Args:
+            choices: a value by dotted key, such as {"training.epochs": 30}; of keys that are set it is not read.
+
+        Raises:
+            ConfigurationError: an unknown key, a value out of range.
+        """
+        values = {tuple(name.split(".")): value for name, value in choices.items()}
+        data = self.model_dump()
+        is_open = {key: value for key, value in values.items() if _value_at(data, key) is None}
+        try:
+            return type(self).model_validate(_with_values(self, is_open))
+        except ValidationError as error:
+            raise _configuration_error(type(self), error) from None
+
     def difference(self, other: Configuration) -> list[str]:
         """Returns one line for every key whose value differs, such as `training.epochs: 20 -> 30`.
 
@@ -231,6 +248,13 @@ def _with_values(configuration: Configuration, values: Mapping[Key, Any]) -> dic
             table = table[part]
         table[key[-1]] = value
     return data
+
+
+def _value_at(data: Mapping[str, Any], key: Key) -> Any:
+    value: Any = data
+    for part in key:
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
 def _validated(

@@ -1,7 +1,7 @@
 """What every command line of this project shares: exit codes, one-line errors, output, tables and JSON.
 
 Results go to standard output, everything said on the way to standard error. Exit codes: 0 done, 1 failed, 2 the input
-or the call is wrong, 130 interrupted.
+or the call is wrong, 130 interrupted, 141 whoever read the output has gone (`| head` for example, that is no error).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from textseq.quiet_tensorflow import quiet_tensorflow
 FAILED = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
+READER_GONE = 141  # what a shell reports of a program that SIGPIPE has ended
 TRACEBACK_OPTION = "--traceback"
 # JSON allows them as they are, but some readers end a line there.
 _LINE_BREAKS_IN_JSON = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
@@ -47,7 +48,7 @@ def run_command(
         resumable: names of commands that go on where they stopped when they are run again.
 
     Returns:
-        The exit code: 0 done, 1 failed, 2 the input or the call is wrong, 130 interrupted.
+        The exit code: 0 done, 1 failed, 2 the input or the call is wrong, 130 interrupted, 141 the reader has gone.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     remaining = [argument for argument in given if argument != TRACEBACK_OPTION]
@@ -57,7 +58,7 @@ def run_command(
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output, `head` for example, has what it wanted
         _discard_standard_output()
-        return FAILED
+        return READER_GONE
     except KeyboardInterrupt:
         code = INTERRUPTED
     except Exception as error:
@@ -74,13 +75,26 @@ def run_command(
 
 def _invoke(app: typer.Typer, program: str, arguments: list[str]) -> int:
     command = typer.main.get_command(app)
+    _hide_types_of_flags(command)
     try:
         result = command.main(args=arguments, prog_name=program, standalone_mode=False)
     except SystemExit as exit_:  # typer's own answer to a broken pipe
+        if isinstance(exit_.__context__, BrokenPipeError):
+            raise exit_.__context__ from None
         result = exit_.code
     except typer.Abort as abort:  # typer's own name for an EOFError
         raise abort.__cause__ or abort from None
     return result if isinstance(result, int) else 0
+
+
+def _hide_types_of_flags(command: Any, parent: Any = None) -> None:
+    """Has the help say nothing, rather than <bool>, of options that take no value."""
+    context = command.context_class(command, parent=parent, **command.context_settings)
+    for option in command.get_params(context):
+        if getattr(option, "is_flag", False) and option.metavar is None:
+            option.metavar = ""
+    for each in getattr(command, "commands", {}).values():
+        _hide_types_of_flags(each, context)
 
 
 def _explain(error: Exception, program: str) -> tuple[int, str]:

@@ -4,7 +4,8 @@ OUT/
   export.json            marks the folder: format, version, task
   1/, 2/, ...            versions, as TF Serving looks for them; the newest has the highest number
     saved_model.pb, variables/
-    assets.extra/        golden.json: inputs and what the run gives for them; proof.json: the proof's report
+    assets.extra/        golden.json: inputs and what the run gives for them; proof.json: the proof's report; and
+                         what the task adds for clients
 
 A version is made under a hidden name, proved in a fresh process (see textseq.export_proof) and then renamed.
 """
@@ -57,6 +58,7 @@ def publish(
     module: tf.Module,
     signatures: Mapping[str, Any],
     golden: Mapping[str, Golden],
+    extra: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Writes a module as the next version of an export, if it proves that it gives what the run gives.
 
@@ -66,6 +68,7 @@ def publish(
         module: holds the variables and the tables that the signatures use, and nothing else.
         signatures: concrete functions by name; each takes and gives tensors by name, the batch first.
         golden: by the name of the signature.
+        extra: files for clients by their name in `assets.extra`, which servers leave alone.
 
     Returns:
         The folder of the version, `out/N`.
@@ -81,6 +84,8 @@ def publish(
         version = folder / str(max(_versions(folder), default=0) + 1)
         with replace_directory(version) as aside:
             _write(aside, version, module, signatures, golden)
+            for name, content in (extra or {}).items():
+                (aside / export_proof.GOLDEN).with_name(name).write_bytes(content)
             _prove(aside, version, golden)
             # The folder is marked first: without its mark, a version would be taken for something else.
             write_atomically(folder / _MARKER, json.dumps({**_FORMAT, "task": task}) + "\n")

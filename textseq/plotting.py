@@ -1,62 +1,41 @@
-"""Plots: the learning curve of a run and the attention of one sequence over another.
-
-Figures are made without pyplot, so nothing global changes and no window opens. Text is drawn in whatever fonts are
-installed: characters that the first font lacks are looked up in the others, and what no font can draw is shown as a
-box. matplotlib 3.11 and newer orders and joins right-to-left scripts itself; for older ones (Python 3.10) the letters
-are put in order here, but Arabic letters stay unjoined.
-"""
+"""Plots: the learning curve of a run and the attention of one sequence over another."""
 
 from __future__ import annotations
 
-import functools
-import io
 import math
 import os
-import unicodedata
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib
 import numpy as np
-from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
-from textseq.atomic_files import write_atomically
 from textseq.errors import InputError
+from textseq.figures import (
+    COLOURS,
+    LONGEST_SIDE_INCHES,
+    MARKERS,
+    Plot,
+    drawable_labels,
+    heat_map_axes,
+    plot_style,
+    reads_right_to_left,
+    require_plot_ending,
+    visible_text,
+    write_figure,
+)
+from textseq.metric_names import display_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's palette without its yellow: apart for every kind of colour vision, and each curve has its own marker.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-BASE_FONT = "DejaVu Sans"  # comes with matplotlib
-BOX = "\u25a1"
-SCORE_NAMES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER", "f1": "F1"}
-# Scripts that need a font of their own are looked up in these first: they are even and come with common systems.
-_PREFERRED_FONTS = (
-    "Noto Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Noto Sans KR", "IPAexGothic",
-    "Hiragino Sans", "Hiragino Sans GB", "PingFang SC", "Yu Gothic", "Microsoft YaHei", "Malgun Gothic", "Meiryo",
-    "WenQuanYi Zen Hei", "Noto Sans Arabic", "Noto Sans Devanagari", "Noto Sans Ethiopic", "Noto Sans Cherokee",
-    "Nirmala UI", "Ebrima", "Gadugi", "Segoe UI", "Kohinoor Devanagari", "Kefa", "Plantagenet Cherokee",
-    "Arial Unicode MS",
-)  # fmt: skip
+__all__ = ["Plot", "attention_heat_map", "learning_curve", "reads_right_to_left", "visible_text"]
+
 _CELL_INCHES = 0.42
-_LONGEST_SIDE_INCHES = 60.0
-_SHORTEST_BAR_INCHES = 2.0
-_LONGEST_LABEL = 32  # characters
-_DIRECTION_MARKS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
-_SHAPES_TEXT = tuple(int(part) for part in matplotlib.__version__.split(".")[:2]) >= (3, 11)
-
-
-class Plot(Figure):
-    """A matplotlib figure that a notebook shows by itself, without pyplot."""
-
-    def _repr_png_(self) -> bytes:
-        return _rendered(self, "png")
+# Of the scores only errors fall as things get better.
+_ERRORS = frozenset({"TER", "ECE"})
 
 
 def learning_curve(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[str] | None = None) -> Plot:
@@ -82,13 +61,13 @@ def learning_curve(records: Sequence[Mapping[str, Any]], path: str | os.PathLike
         >>> figure = learning_curve(records)
     """
     if path is not None:
-        _kind(path)
+        require_plot_ending(path)
     quantity = "perplexity" if any(_finite(record.get("perplexity")) for record in records) else "loss"
     losses = {"training": _series(records, quantity), "validation": _series(records, f"validation_{quantity}")}
     losses = {name: points for name, points in losses.items() if points[0]}
     keys = dict.fromkeys(key for record in records for key in record if key.startswith("validation_"))
     scores = {key: _series(records, key) for key in keys if key not in ("validation_loss", "validation_perplexity")}
-    scores = {_score_name(key): points for key, points in scores.items() if points[0]}
+    scores = {display_name(key.removeprefix("validation_")): points for key, points in scores.items() if points[0]}
     if not losses and not scores:
         raise InputError(
             f"learning curve: {len(records)} records and nothing to draw in them; expected records with 'step' and "
@@ -97,7 +76,7 @@ def learning_curve(records: Sequence[Mapping[str, Any]], path: str | os.PathLike
     panels = [panel for panel in (losses, scores) if panel]
     figure = Plot(figsize=(5.5 * len(panels), 4.2), layout="constrained")
     FigureCanvasAgg(figure)
-    with matplotlib.rc_context(_style()):
+    with matplotlib.rc_context(plot_style()):
         for number, panel in enumerate(panels, start=1):
             axes = figure.add_subplot(1, len(panels), number)
             if panel is losses:
@@ -109,7 +88,7 @@ def learning_curve(records: Sequence[Mapping[str, Any]], path: str | os.PathLike
             axes.grid(True, color="#dddddd", linewidth=0.8)
             axes.set_axisbelow(True)
             axes.legend(frameon=False)
-    _write(figure, path)
+    write_figure(figure, path)
     return figure
 
 
@@ -140,7 +119,7 @@ def attention_heat_map(
         >>> figure = attention_heat_map(np.eye(2), ["▁Guten", "▁Tag"], ["▁Good", "▁day"])
     """
     if path is not None:
-        _kind(path)
+        require_plot_ending(path)
     attention = np.asarray(attention)
     if attention.shape != (len(target_pieces), len(source_pieces)) or attention.size == 0:
         raise InputError(
@@ -148,11 +127,11 @@ def attention_heat_map(
             f"({len(target_pieces)}, {len(source_pieces)}), one row and one column or more"
         )
     rows, columns = attention.shape
-    cell = min(_CELL_INCHES, _LONGEST_SIDE_INCHES / max(rows, columns))
+    cell = min(_CELL_INCHES, LONGEST_SIDE_INCHES / max(rows, columns))
     size = max(2.0, 13 * cell / _CELL_INCHES)
-    with matplotlib.rc_context(_style([*source_pieces, *target_pieces], size)):
-        across_labels, down_labels = _labels(source_pieces), _labels(target_pieces)
-        axes, bar_axes = _heat_map_axes(columns * cell, rows * cell, across_labels, down_labels, size)
+    with matplotlib.rc_context(plot_style([*source_pieces, *target_pieces], size)):
+        across_labels, down_labels = drawable_labels(source_pieces), drawable_labels(target_pieces)
+        axes, bar_axes = heat_map_axes(columns * cell, rows * cell, across_labels, down_labels, size)
         image = axes.imshow(attention, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto", interpolation="nearest")
         across = reads_right_to_left(source_pieces)
         if across:
@@ -170,120 +149,8 @@ def attention_heat_map(
         axes.tick_params(which="both", length=0)
         bar_axes.figure.colorbar(image, cax=bar_axes, label="attention weight")
     figure = cast(Plot, axes.figure)
-    _write(figure, path)
+    write_figure(figure, path)
     return figure
-
-
-def visible_text(text: str) -> str:
-    r"""`text` with everything made visible that would draw nothing or disturb the layout around it.
-
-    Control characters become their pictures, lone surrogates U+FFFD, and marks that change the direction of text
-    their names in brackets. Everything else, combining marks and joiners included, stays.
-
-    Example:
-        >>> visible_text("a\tb\u202ec")
-        'a␉b[U+202E]c'
-    """
-    return "".join(_visible_character(character) for character in text)
-
-
-def reads_right_to_left(texts: Sequence[str]) -> bool:
-    """Whether most of the letters are of a script that is written from right to left, such as Arabic or Hebrew."""
-    classes = [unicodedata.bidirectional(character) for text in texts if text != "</s>" for character in text]
-    return sum(kind in ("R", "AL") for kind in classes) > sum(kind == "L" for kind in classes)
-
-
-def _visible_character(character: str) -> str:
-    code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
-    if 0xD800 <= code <= 0xDFFF:
-        return "\ufffd"
-    if 0x80 <= code <= 0x9F or unicodedata.bidirectional(character) in _DIRECTION_MARKS or code in (0x2028, 0x2029):
-        return f"[U+{code:04X}]"
-    return character
-
-
-def _drawable_text(text: str) -> str:
-    """`visible_text` with a box for each character that no font can draw, in the order that matplotlib needs."""
-    drawable = "".join(
-        character if character.isspace() or _font_for(character) else BOX for character in visible_text(text)
-    )
-    if _SHAPES_TEXT or not reads_right_to_left([drawable]):
-        return drawable
-    clusters: list[str] = []
-    for character in drawable:
-        if clusters and unicodedata.combining(character):
-            clusters[-1] += character
-        else:
-            clusters.append(character)
-    return "".join(reversed(clusters))
-
-
-@functools.lru_cache(maxsize=65536)
-def _font_for(character: str) -> str | None:
-    """The first font family that can draw the character; None where there is none."""
-    for family, file in _font_files():
-        font = _opened(file)
-        if font is not None and font.get_char_index(ord(character)):
-            return family
-    return None
-
-
-@functools.lru_cache(maxsize=1)
-def _font_files() -> tuple[tuple[str, str], ...]:
-    """One upright, regular file of each installed family: matplotlib's own first, then the preferred ones."""
-    files: dict[str, str] = {}
-    for entry in font_manager.fontManager.ttflist:
-        # "Last Resort" draws a box for anything; matplotlib's mathematical fonts encode letters in their own way.
-        special = entry.name.startswith(("Last Resort", "STIX", "cm", "DejaVu Math", "DejaVu Sans Display"))
-        if entry.style == "normal" and entry.weight in (400, "normal", "regular") and not special:
-            files.setdefault(entry.name, entry.fname)
-    first = [BASE_FONT, *_PREFERRED_FONTS]
-    order = [name for name in first if name in files] + sorted(files.keys() - set(first))
-    return tuple((name, files[name]) for name in order)
-
-
-@functools.lru_cache(maxsize=256)
-def _opened(file: str) -> Any:
-    try:
-        return font_manager.get_font(file)
-    except (OSError, RuntimeError):  # a font that is damaged, or of bitmaps only
-        return None
-
-
-def _style(texts: Sequence[str] = (), font_size: float = 13) -> Any:
-    """Settings under which a plot is drawn, with the fonts that `texts` need."""
-    needed = {_font_for(character) for text in texts for character in visible_text(text)}
-    families = [BASE_FONT, *sorted(family for family in needed if family and family != BASE_FONT)]
-    return {"font.family": families, "font.size": font_size, "text.usetex": False, "svg.fonttype": "path"}
-
-
-def _labels(pieces: Sequence[str]) -> list[str]:
-    shown = [_drawable_text(piece) for piece in pieces]
-    return [label if len(label) <= _LONGEST_LABEL else label[: _LONGEST_LABEL - 1] + "\u2026" for label in shown]
-
-
-def _heat_map_axes(
-    width: float, height: float, across: Sequence[str], down: Sequence[str], font_size: float
-) -> tuple[Axes, Axes]:
-    """Axes for a map of this size in inches and for its colour bar, with room for the labels around them."""
-    letter = font_size / 72  # wide enough for a Chinese character
-    left, top = (0.6 + letter * max(map(len, labels)) for labels in (down, across))
-    bar = max(_SHORTEST_BAR_INCHES, min(4.0, height))
-    figure_width, figure_height = left + width + 1.5, top + max(height, bar) + 0.2
-    figure = Plot(figsize=(figure_width, figure_height))
-    FigureCanvasAgg(figure)
-
-    def placed(x: float, box_width: float, box_height: float) -> Axes:
-        bottom = figure_height - top - box_height
-        return figure.add_axes(
-            (x / figure_width, bottom / figure_height, box_width / figure_width, box_height / figure_height)
-        )
-
-    return placed(left, width, height), placed(left + width + 0.3, 0.25, bar)
 
 
 def _finite(value: Any) -> bool:
@@ -295,11 +162,6 @@ def _series(records: Sequence[Mapping[str, Any]], key: str) -> tuple[list[int], 
     points = {r["step"]: r[key] for r in records if _finite(r.get("step")) and _finite(r.get(key))}
     steps = sorted(points)
     return steps, [float(points[step]) for step in steps]
-
-
-def _score_name(key: str) -> str:
-    name = key.removeprefix("validation_")
-    return SCORE_NAMES.get(name, name.replace("_", " "))
 
 
 def _draw_losses(axes: Axes, panel: dict[str, tuple[list[int], list[float]]], quantity: str) -> None:
@@ -319,8 +181,7 @@ def _draw_losses(axes: Axes, panel: dict[str, tuple[list[int], list[float]]], qu
 
 def _draw_scores(axes: Axes, panel: dict[str, tuple[list[int], list[float]]]) -> None:
     for number, (name, (steps, values)) in enumerate(panel.items()):
-        # Of the scores only the error rate falls as things get better.
-        best = min(values) if name == "TER" else max(values)
+        best = min(values) if name in _ERRORS else max(values)
         axes.plot(
             steps, values, color=COLOURS[number % len(COLOURS)], marker=MARKERS[number % len(MARKERS)], markersize=5,
             linewidth=2, label=f"{name}, best {best:.4g}",
@@ -330,22 +191,3 @@ def _draw_scores(axes: Axes, panel: dict[str, tuple[list[int], list[float]]]) ->
             marker="o", markersize=12, fillstyle="none", markeredgewidth=1.8,
         )  # fmt: skip
     axes.set_ylabel("validation score")
-
-
-def _rendered(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    # "tight": no label is cut off, however wide its letters are, and no margin is left over.
-    figure.savefig(buffer, format=kind, dpi=150, bbox_inches="tight", pad_inches=0.1)
-    return buffer.getvalue()
-
-
-def _write(figure: Figure, path: str | os.PathLike[str] | None) -> None:
-    if path is not None:
-        write_atomically(path, _rendered(figure, _kind(path)))
-
-
-def _kind(path: str | os.PathLike[str]) -> str:
-    kind = Path(path).suffix.lower().removeprefix(".")
-    if kind not in ("png", "svg", "pdf"):
-        raise InputError(f"{os.fspath(path)}: received the ending '.{kind}'; a plot is written as .png, .svg or .pdf")
-    return kind

@@ -9,15 +9,19 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from textseq.metric_names import display_name
+
 if TYPE_CHECKING:
     from rich.live import Live
+
+_SPEED = "_per_second"
 
 
 class TrainingProgress:
     """Shows how training goes, on standard error: one living line on a terminal, else a line now and then.
 
     Use it as a context manager and hand its `update` to the training function. A record may hold any of these keys;
-    `epoch`, `epochs`, `step`, `steps`, `loss`, `perplexity`, `target_tokens_per_second`, `gradient_norm`,
+    `epoch`, `epochs`, `step`, `steps`, `loss`, `perplexity`, any `..._per_second`, `gradient_norm`,
     `skipped_steps`, `seconds_left`, any `validation_...`, and `message`, which is printed on a line of its own. What
     a record does not hold stays as it was.
 
@@ -94,16 +98,14 @@ def progress_line(record: Mapping[str, Any]) -> str:
     for key, form in (
         ("loss", "loss {:.3f}"),
         ("perplexity", "perplexity {:.2f}"),
-        ("target_tokens_per_second", "{:,.0f} target tokens/s"),
+        *((key, f"{{:,.0f}} {display_name(key.removesuffix(_SPEED))}/s") for key in record if key.endswith(_SPEED)),
         ("gradient_norm", "gradient norm {:.2f}"),
     ):
         if record.get(key) is not None:
             parts.append(form.format(record[key]))
-    names = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
     for key, value in record.items():
         if key.startswith("validation_") and isinstance(value, (int, float)):
-            name = key.removeprefix("validation_")
-            parts.append(f"validation {names.get(name, name.replace('_', ' '))} {value:.2f}")
+            parts.append(f"validation {display_name(key.removeprefix('validation_'))} {value:.2f}")
     if record.get("skipped_steps"):
         parts.append(f"{record['skipped_steps']:,} steps skipped")
     if record.get("seconds_left") is not None:

@@ -19,13 +19,14 @@ import contextlib
 import errno
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from textseq.atomic_files import (
     is_remainder,
     recover_directory,
+    remove_directory,
     remove_remainders,
     replace_directory,
     sync,
@@ -77,6 +78,7 @@ class RunDirectory:
         """Names the places; touches nothing."""
         self.path = Path(path)
         self.task = task
+        self._folder_is_new = False
 
     @classmethod
     def create(cls: type[RunDirectoryType], path: str | os.PathLike[str], task: str) -> RunDirectoryType:
@@ -90,12 +92,12 @@ class RunDirectory:
         if os.path.exists(run.path) and not os.path.isdir(run.path):
             raise RunDirectoryError(f"{run.path}: is a file; expected a folder for the run")
         if not os.path.exists(run._marker_path):
-            foreign = run._foreign_names()
-            if foreign:
+            if foreign := run._foreign_names():
                 raise RunDirectoryError(
                     f"{run.path}: holds something else ({', '.join(foreign[:3])}{', ...' if foreign[3:] else ''}) "
                     f"and no run.json; choose a new or an empty folder"
                 )
+            run._folder_is_new = not os.path.isdir(run.path)
             run._make_folder(run.path)
             write_atomically(run._marker_path, encode_json(run._marker(), "run") + "\n")
         run._check_marker()
@@ -114,6 +116,25 @@ class RunDirectory:
         if os.path.exists(run.path) and not os.path.isdir(run.path):
             raise RunDirectoryError(f"{run.path}: is a file; expected the folder of a run")
         run._check_marker()
+        return run
+
+    @classmethod
+    def open_any(
+        cls: type[RunDirectoryType], path: str | os.PathLike[str], tasks: Mapping[str, str]
+    ) -> RunDirectoryType:
+        """Opens a run of one of several tasks; its `task` says of which.
+
+        Args:
+            path: the run.
+            tasks: for each task that will do, the command that makes such a run, for the message where there is none.
+
+        Raises:
+            RunDirectoryError: there is no run, or one of a task that will not do.
+        """
+        run = cls(path, " or ".join(tasks))
+        if os.path.exists(run.path) and not os.path.isdir(run.path):
+            raise RunDirectoryError(f"{run.path}: is a file; expected the folder of a run")
+        run.task = run._check_marker(tasks, " or ".join(f"`{command}`" for command in tasks.values()))
         return run
 
     @property
@@ -190,6 +211,25 @@ class RunDirectory:
             yield
         finally:
             os.close(descriptor)
+
+    def remove_if_unused(self) -> None:
+        """Removes a run of which nothing was prepared, so that a failed start leaves nothing behind.
+
+        A run with data, a configuration or weights stays. The caller holds the lock. Folders above the run stay.
+
+        Raises:
+            OutputError: it cannot be removed.
+        """
+        used = (self.config_path, self.data_path / "prepared.json", self.best_path, self.metrics_path)
+        with writing(self.path):
+            if any(map(os.path.lexists, used)) or os.listdir(self.checkpoints_path):
+                return
+            for folder in (self.data_path, self.tokenizer_path, self.checkpoints_path):
+                remove_directory(folder)
+            for file in (self._marker_path, self.path / _LOCK):
+                file.unlink(missing_ok=True)
+            if self._folder_is_new and not os.listdir(self.path):
+                self.path.rmdir()
 
     def write_checkpoint(self, step: int, tensors: Tensors, state: Mapping[str, Any]) -> None:
         """Writes a checkpoint and keeps the newest two; the metrics before it are brought to the disk with it.
@@ -307,12 +347,13 @@ class RunDirectory:
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def _check_marker(self) -> None:
+    def _check_marker(self, tasks: Collection[str] = (), commands: str = "") -> str:
+        """Returns the task of the run that stands there, one of those named, or else the run's own."""
         try:
             marker = decode_json(self._marker_path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             raise RunDirectoryError(
-                f"{self.path}: no run here; expected run.json; train one with `{self.task} train`"
+                f"{self.path}: no run here; expected run.json; train one with {commands or f'`{self.task} train`'}"
             ) from None
         except OSError as error:
             raise RunDirectoryError(f"{self._marker_path}: cannot be read: {error.strerror}") from None
@@ -326,10 +367,12 @@ class RunDirectory:
             raise RunDirectoryError(
                 f"{self._marker_path}: version {marker.get('version')}; this release reads version {VERSION}"
             )
-        if marker.get("task") != self.task:
+        task = marker.get("task")
+        if task not in (list(tasks) or [self.task]):
             raise RunDirectoryError(
-                f"{self.path}: a run of the task {marker.get('task')}, expected {self.task}; choose another folder"
+                f"{self.path}: a run of the task {task}, expected {self.task}; choose another folder"
             )
+        return str(task)
 
     def _acquire(self, descriptor: int) -> None:
         try:

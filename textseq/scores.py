@@ -9,26 +9,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from textseq.errors import InputError
+from textseq.length_bins import LengthSpan, LengthUnit, length_bins
+from textseq.metric_names import display_name
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
 
 MetricName = Literal["bleu", "chrf", "ter"]
 Tokenize = Literal["13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none"]
-LengthUnit = Literal["words", "characters"]
 
-DISPLAY_NAMES: dict[str, str] = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 DEFAULT_RESAMPLES = 1000
 # sacrebleu keeps the statistics of all resamples at once: 72 bytes a line and resample for chrF, so 0.8 GB here.
 RESAMPLED_LINES_LIMIT = 10_000_000
 # Of these languages' lines TER counts characters; it would otherwise take a whole line for one word.
 _UNSPACED_TOKENIZERS = frozenset({"zh", "ja-mecab", "ko-mecab", "char"})
-_DEFAULT_BOUNDS: dict[LengthUnit, tuple[int, ...]] = {"words": (5, 10, 15, 20, 30), "characters": (20, 40, 60, 80, 120)}
+_USUAL_BOUNDS: dict[LengthUnit, tuple[int, ...]] = {"words": (5, 10, 15, 20, 30), "characters": (20, 40, 60, 80, 120)}
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Score:
     @property
     def name(self) -> str:
         """The metric's name as people write it: BLEU, chrF, TER."""
-        return DISPLAY_NAMES[self.metric]
+        return display_name(self.metric)
 
     def __str__(self) -> str:
         """The score as sacrebleu prints it, for example "BLEU 36.5 (μ 36.4 ± 1.1)"."""
@@ -128,30 +128,18 @@ class Significance:
 
 
 @dataclass(frozen=True)
-class LengthScores:
+class LengthScores(LengthSpan):
     """Scores of the sentences whose source has a length from `shortest` to `longest`.
 
     Attributes:
-        shortest: least source length of this bin, inclusive.
-        longest: greatest source length of this bin, inclusive; None for no limit.
-        unit: what lengths count, "words" (between spaces) or "characters" (spaces left out).
         lines: number of sentences; scores of a few sentences say little.
         bleu: BLEU of these sentences; None where there are none.
         chrf: chrF of these sentences; None where there are none.
     """
 
-    shortest: int
-    longest: int | None
-    unit: LengthUnit
     lines: int
     bleu: float | None
     chrf: float | None
-
-    @property
-    def label(self) -> str:
-        """The bin in words, for example "11 to 15 words"."""
-        span = f"{self.shortest} or more" if self.longest is None else f"{self.shortest} to {self.longest}"
-        return f"{span} {self.unit}"
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values, ready for JSON."""
@@ -309,26 +297,14 @@ def scores_by_length(
     sources, hypotheses, references = _checked_lines(
         {"sources": sources, "hypotheses": hypotheses, "references": references}
     )
-    if unit is None:
-        words = sum(len(line.split()) for line in sources)
-        unit = "words" if sum(map(_visible_length, sources)) <= 15 * words else "characters"
-    bounds = list(_DEFAULT_BOUNDS[unit] if bounds is None else bounds)
-    if any(left >= right for left, right in zip([-1, *bounds], bounds, strict=False)):
-        raise InputError(f"bounds: received {bounds}; expected lengths of 0 or more, each greater than the one before")
-    count: Callable[[str], int] = (lambda line: len(line.split())) if unit == "words" else _visible_length
-    lengths = [count(line) for line in sources]
+    found = length_bins(sources, bounds, unit, _USUAL_BOUNDS)
     bleu, chrf = _metric("bleu", tokenize, lowercase), _metric("chrf", tokenize, lowercase)
     bins: list[LengthScores] = []
-    for shortest, longest in zip([0, *(bound + 1 for bound in bounds)], [*bounds, None], strict=True):
-        chosen = [i for i, n in enumerate(lengths) if shortest <= n and (longest is None or n <= longest)]
+    for span, chosen in found:
         texts, expected = [hypotheses[i] for i in chosen], [references[i] for i in chosen]
         scores = [float(m.corpus_score(texts, [expected]).score) if chosen else None for m in (bleu, chrf)]
-        bins.append(LengthScores(shortest, longest, unit, len(chosen), *scores))
+        bins.append(LengthScores(span.shortest, span.longest, span.unit, len(chosen), *scores))
     return bins
-
-
-def _visible_length(line: str) -> int:
-    return sum(len(word) for word in line.split())
 
 
 def _checked_lines(named: dict[str, Sequence[str]]) -> list[list[str]]:

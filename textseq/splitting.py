@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from textseq.corpus import Pair, hash_texts, sentence_key
+from textseq.counted import counted
 from textseq.errors import InputError
 
 # Candidates beyond the number wanted, to take the place of those that repeat too often.
@@ -76,8 +77,8 @@ def choose_split(sources: Iterable[str], size: int, seed: int) -> Split:
         taken = [group] if 2 * pairs <= total else []
     if not taken:
         raise InputError(
-            f"{total:,} pairs cannot be split into training and validation: too few different source sentences to hold "
-            f"out {size:,}; give validation files (--valid-source, --valid-target)"
+            f"{counted(total, 'pair')} cannot be split into training and validation: too few different source "
+            f"sentences to hold out {size:,}; give validation files (--valid-source, --valid-target)"
         )
     return Split(seed, frozenset(taken), pairs)
 

@@ -37,7 +37,6 @@ class TokenizationConfig(Configuration):
     """How text is cut into pieces."""
 
     algorithm: Literal["bpe", "unigram"] = Field("bpe", description="How pieces are found: bpe or unigram.")
-    joint: bool = Field(True, description="One vocabulary for source and target; false: one each.")
     vocabulary_size: int | None = Field(
         None, gt=0, description="Pieces in a vocabulary, an upper bound; chosen from the corpus where it is not given."
     )

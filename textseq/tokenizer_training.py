@@ -108,7 +108,7 @@ def choose_vocabulary_size(pairs: int, characters: int, *, symbols: int = 0) -> 
 
 
 @contextlib.contextmanager
-def _normalization(name: str) -> Iterator[dict[str, str]]:
+def _normalization(name: str) -> Iterator[dict[str, Any]]:
     """The arguments that name a rule to SentencePiece, which reads one of ours from a file."""
     if name != "nfc":
         yield {"normalization_rule_name": name}

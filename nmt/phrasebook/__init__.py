@@ -7,10 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from nmt.phrasebook.draw import Draw, bucket
 from nmt.phrasebook.grammar import Grammar, Sentence
-from textseq.atomic_files import write_atomically, writing
-from textseq.errors import OutputError
+from textseq.composed_corpus import write_texts
+from textseq.draw import Draw, bucket
 
 __all__ = ["PhrasePair", "Phrasebook", "phrasebook"]
 
@@ -53,19 +52,12 @@ class Phrasebook:
             OutputError: the directory cannot be made or written, or holds such a file with another text; then nothing
                 is written.
         """
-        directory = Path(path)
         texts = {
-            directory / f"{name}.{language}": "".join(pair[column] + "\n" for pair in getattr(self, name))
+            f"{name}.{language}": "".join(pair[column] + "\n" for pair in getattr(self, name))
             for name in ("train", "valid", "test")
             for column, language in enumerate(("en", "de"))
         }
-        for file, text in texts.items():
-            if file.is_file() and file.read_bytes() != text.encode("utf-8"):
-                raise OutputError(f"{file}: holds another text than the phrasebook's; choose another folder")
-        with writing(directory):
-            directory.mkdir(parents=True, exist_ok=True)
-        for file, text in texts.items():
-            write_atomically(file, text)
+        write_texts(path, texts, "the phrasebook's")
 
 
 @lru_cache(maxsize=2)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-
 from nmt.phrasebook import phrasebook
-from textseq.errors import OutputError
+from textseq.composed_corpus import run_writer
 
 
 def main() -> None:
     """Reads the command line and writes the files."""
-    parser = argparse.ArgumentParser(prog="python -m nmt.phrasebook", description="Write the phrasebook as text files.")
-    parser.add_argument("directory", help="where train.en, train.de, valid.en, ... are written")
-    parser.add_argument("--seed", type=int, default=1)
-    arguments = parser.parse_args()
-    try:
-        phrasebook(arguments.seed).write(arguments.directory)
-    except OutputError as error:
-        parser.error(str(error))
+    run_writer(
+        "python -m nmt.phrasebook",
+        "the phrasebook",
+        "train.en, train.de, valid.en, ...",
+        lambda seed, directory: phrasebook(seed).write(directory),
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""English inflection: plurals, the indefinite article, verb forms and comparatives.
+"""English inflection: plurals, verb forms and comparatives.
 
 Persons are "1s", "2s", "3s", "1p" and "3p", as in the German module.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 VOWELS = "aeiou"
-NUMERALS_WITH_VOWEL = ("eight", "eleven")
 BE_PRESENT = {"1s": "am", "2s": "are", "3s": "is", "1p": "are", "3p": "are"}
 BE_PAST = {"1s": "was", "2s": "were", "3s": "was", "1p": "were", "3p": "were"}
 OBJECT_PRONOUNS = {"I": "me", "you": "you", "he": "him", "she": "her", "it": "it", "we": "us", "they": "them"}
@@ -21,11 +20,6 @@ def add_s(word: str) -> str:
     if word.endswith("y") and word[-2] not in VOWELS:
         return word[:-1] + "ies"
     return word + "s"
-
-
-def article(following: str) -> str:
-    """The indefinite article, by the first sound of the next word."""
-    return "an" if following[0].lower() in VOWELS and not following.startswith("uni") else "a"
 
 
 def comparative(adjective: str, irregular: dict[str, str]) -> str:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nmt.phrasebook.clause import Clause
-from nmt.phrasebook.draw import Draw
 from nmt.phrasebook.lexicon import Lexicon, VerbEntry, load_lexicon, read_data
 from nmt.phrasebook.nouns import PERSONAL, NounDraw, pronoun_phrase
 from nmt.phrasebook.phrases import Noun, NounPhrase, Phrase
+from textseq.draw import Draw
 
 START = re.compile(r"^\w|[.?!] \w")
 SLOT = re.compile(r"\{(\w+)(?::([^}]*))?\}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nmt.phrasebook.draw import Draw
 from nmt.phrasebook.lexicon import Lexicon
 from nmt.phrasebook.phrases import Adjective, Noun, NounPhrase
+from textseq.draw import Draw
 
 FEMININE = ("dress", "skirt")
 PERSONAL = ("I", "you", "he", "she", "we", "they")

@@ -14,6 +14,7 @@ from nmt.phrasebook.german import (
     after_preposition,
     noun_phrase,
 )
+from textseq.indefinite_article import article
 
 KNOWN_DETERMINERS = ("the", "this", "my", "your", "his", "her", "its", "our", "their")
 DETERMINERS_WITH_KEIN = ("", "a")
@@ -152,7 +153,7 @@ class NounPhrase:
         if self.possessor:
             words.insert(0, self.possessor.english("possessive"))
         elif self.determiner == "a" and not self.plural:
-            words.insert(0, english.article(words[0]))
+            words.insert(0, article(words[0]))
         elif self.determiner == "this" and self.plural:
             words.insert(0, "these")
         elif self.determiner and self.determiner != "a":

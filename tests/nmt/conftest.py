@@ -30,8 +30,8 @@ TINY = (
 @pytest.fixture(scope="session")
 def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with train.en, train.de (200 phrasebook pairs), valid.en, valid.de (20), test.en and test.de (20)."""
-    from nmt.phrasebook.draw import Draw
     from nmt.phrasebook.grammar import Grammar
+    from textseq.draw import Draw
 
     grammar = Grammar()
     drawn = (grammar.sentence(Draw(1, number)) for number in range(2000))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt import choices
-from nmt.choices import choose_epochs, choose_sizes, resolve
+from nmt.choices import check_heads, choose_epochs, choose_sizes, resolve
 from nmt.config import Config
 from textseq.errors import ConfigurationError
 
@@ -99,3 +99,10 @@ def test_heads_must_fit(settings: tuple[str, ...], words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         resolve(Config().with_overrides(settings), 29_000, CHOSEN)
     assert str(caught.value) == words
+
+
+def test_sizes_that_are_open_are_not_checked() -> None:
+    check_heads(Config().with_overrides(["model.attention_heads=3"]).model)
+    check_heads(Config().with_overrides(["model.attention_heads=3", "model.attention_units=6"]).model)
+    with pytest.raises(ConfigurationError, match=r"a divisor of 2 \* encoder_units, which is 40; "):
+        check_heads(Config().with_overrides(["model.attention_heads=3", "model.encoder_units=20"]).model)

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 
 import nmt.data
-from nmt.config import Config, CorpusConfig
+from nmt.config import Config, CorpusConfig, TranslationTokenizationConfig
 from nmt.data import TranslationData, choose_token_budget, prepare_data
 from nmt.translation_data import PreparationReport
+from textseq import token_sampling
 from textseq.batching import BatchingConfig
 from textseq.cleaning import CleaningConfig
 from textseq.corpus import read_lines, sentence_key
 from textseq.errors import ConfigurationError, CorpusError, OutputError, RunDirectoryError
 from textseq.run_directory import RunDirectory
-from textseq.tokenization import TokenizationConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 NOUNS = ("dog", "cat", "man", "woman", "child", "bird", "horse", "teacher", "farmer", "doctor")
@@ -56,7 +56,7 @@ def settings(
         seed=seed,
         corpus=CorpusConfig(source=source, target=target, valid_source=valid_source, valid_target=valid_target),
         cleaning=CleaningConfig(**(cleaning or {})),
-        tokenization=TokenizationConfig(**{"vocabulary_size": 320, **(tokenization or {})}),
+        tokenization=TranslationTokenizationConfig(**{"vocabulary_size": 320, **(tokenization or {})}),
         batching=BatchingConfig(**{"token_budget": 600, **(batching or {})}),
     )
 
@@ -338,11 +338,10 @@ def test_pairs_come_from_standard_input(
     assert prepare_data(settings(source="-"), piped, silent).training_pairs == len(SOURCES) - 16
 
 
-def test_validation_pairs_come_from_one_file(
-    tmp_path: Path, files: dict[str, str], new_run: Callable[[], RunDirectory]
-) -> None:
+def test_validation_pairs_come_from_one_file(tmp_path: Path, new_run: Callable[[], RunDirectory]) -> None:
     table = write_lines(tmp_path / "pairs.tsv", [f"{SOURCES[300]}\t{TARGETS[300]}"])
-    config = settings(source=files["source"], target=files["target"], valid_source=table)
+    training = [f"{source}\t{target}" for source, target in zip(SOURCES[:300], TARGETS[:300], strict=True)]
+    config = settings(source=write_lines(tmp_path / "train.tsv", training), valid_source=table)
     assert prepare_data(config, new_run(), silent).validation_texts() == ([SOURCES[300]], [TARGETS[300]])
 
 
@@ -395,7 +394,7 @@ def test_damaged_data_are_prepared_again(name: str, files: dict[str, str], new_r
     assert content(run) == before
 
 
-@pytest.mark.parametrize("place", ["train_tokenizer", "_write_training_stores", "_choose_plan", "_write_json"])
+@pytest.mark.parametrize("place", ["train_tokenizer", "_write_training_stores", "_choose_plan", "write_prepared"])
 def test_a_killed_preparation_starts_over(
     place: str, files: dict[str, str], new_run: Callable[[], RunDirectory]
 ) -> None:
@@ -450,6 +449,12 @@ def test_failure_leaves_the_run_as_it_was(
         ({"source": "nowhere.en"}, CorpusError, "nowhere.en: no such file"),
         ({"valid_target": "nowhere.de"}, CorpusError, "nowhere.de: no such file"),
         ({"valid_source": None}, ConfigurationError, "corpus.valid_source is not set; set both or neither"),
+        (
+            {"valid_target": None},
+            ConfigurationError,
+            "valid.en, but corpus.valid_target is not set; expected a file for each side, as for the training text; "
+            "give --valid-target F",
+        ),
         (
             {"source": "-", "valid_source": "-"},
             ConfigurationError,
@@ -533,9 +538,10 @@ def test_draws_that_become_too_long_fall_back(files: dict[str, str], new_run: Ca
 def test_shapes_hold_the_unsampled_ids_too(
     files: dict[str, str], new_run: Callable[[], RunDirectory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nmt.data, "sampled_ids", lambda *_: [[3]] * 300)  # draws shorter than all that follow
     run = new_run()
-    data = prepare_data(settings(**files, tokenization={"sampling": 0.3}), run, silent)
+    with monkeypatch.context() as patch:
+        patch.setattr(token_sampling, "sampled_ids", lambda *_, **__: [[3]] * 300)  # shorter than all that follow
+        data = prepare_data(settings(**files, tokenization={"sampling": 0.3}), run, silent)
     prepared = json.loads((run.data_path / "prepared.json").read_text(encoding="utf-8"))
     assert [list(shape) for shape in data.plan.shapes] == prepared["shapes"]  # no spare shape had to be added
     assert decoded(data) == list(zip(SOURCES[:300], TARGETS[:300], strict=True))
@@ -544,7 +550,7 @@ def test_shapes_hold_the_unsampled_ids_too(
 def test_chunks_do_not_move_lines(
     files: dict[str, str], new_run: Callable[[], RunDirectory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nmt.translation_data._LINES_AT_ONCE", 7)
+    monkeypatch.setattr(token_sampling, "_LINES_AT_ONCE", 7)
     config = settings(**files, tokenization={"sampling": 0.3}, batching={"max_length": 50})
     assert decoded(prepare_data(config, new_run(), silent)) == list(zip(SOURCES[:300], TARGETS[:300], strict=True))
 

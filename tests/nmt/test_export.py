@@ -20,10 +20,9 @@ from textseq.errors import ExportMismatch, OutputError, RunDirectoryError
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("tensorflow_text")
 
-from nmt.export import GOLDEN_LINES, _golden_texts, _serving_function, export  # noqa: E402
+from nmt.export import _serving_function, export  # noqa: E402
 from nmt.source_ceiling import LONGEST_SOURCE  # noqa: E402
 from nmt.translator import Translator  # noqa: E402
-from textseq.run_directory import RunDirectory  # noqa: E402
 
 Serve = Callable[[list[str | bytes]], list[tuple[str, float]]]
 
@@ -155,29 +154,6 @@ def test_a_text_beyond_the_ceiling(serve: Serve, translator: Translator) -> None
     assert received[0][0] == received[1][0]
     assert received[0][1] == pytest.approx(received[1][1], abs=1e-4)
     assert_equal(received, translator, [long, longer, "the dog"])
-
-
-def test_golden_texts(tiny_run: Path, tiny_corpus: Path) -> None:
-    texts = _golden_texts(RunDirectory.open(tiny_run, "nmt"))
-    valid = (tiny_corpus / "valid.en").read_text(encoding="utf-8").splitlines()
-    assert len(valid) <= GOLDEN_LINES
-    assert {line.encode() for line in valid} <= set(texts)
-    assert max(valid, key=len).encode() in texts
-    assert b"" in texts
-    assert any(len(text.split()) == 1 for text in texts)
-    assert len(texts) == len(set(texts))
-
-
-def test_golden_texts_of_many_lines_are_spread(tiny_run: Path, tmp_path: Path) -> None:
-    run = copied(tiny_run, tmp_path)
-    written = [f"line {number} {'x' * (number == 7777)}" for number in range(10_000)]
-    (run / "data" / "valid.source.txt").write_text("\n".join(written), encoding="utf-8")
-    texts = _golden_texts(RunDirectory.open(run, "nmt"))
-    numbers = [int(text.split()[1]) for text in texts if text.startswith(b"line ")]
-    assert len(numbers) == GOLDEN_LINES + 1
-    assert numbers[0] == 0
-    assert numbers[-1] == 7777
-    assert max(np.diff(numbers[:-1])) < 10_000 / GOLDEN_LINES + 1
 
 
 def test_an_altered_weight(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

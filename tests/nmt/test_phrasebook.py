@@ -16,12 +16,12 @@ import pytest
 
 from nmt.phrasebook import Phrasebook, PhrasePair, compose, phrasebook
 from nmt.phrasebook.clause import Clause, Verb
-from nmt.phrasebook.draw import Draw
 from nmt.phrasebook.german import GermanNoun, after_preposition, noun_phrase, weak_past
 from nmt.phrasebook.grammar import Grammar
 from nmt.phrasebook.lexicon import Lexicon, load_lexicon, read_data
 from nmt.phrasebook.nouns import pronoun_phrase
 from nmt.phrasebook.phrases import Noun, NounPhrase, Phrase
+from textseq.draw import Draw
 from textseq.errors import OutputError
 
 

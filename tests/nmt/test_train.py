@@ -17,9 +17,11 @@ import pytest
 
 import nmt
 from nmt.config import Config
-from nmt.train import TrainingReport, train
-from textseq.errors import RunDirectoryError, TrainingDiverged
+from nmt.train import train
+from textseq.errors import ConfigurationError, CorpusError, RunDirectoryError, TrainingDiverged
 from textseq.run_directory import RunDirectory
+from textseq.training import session
+from textseq.training.report import TrainingReport
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,7 +46,7 @@ def given(tiny_config: Config) -> Config:
 
 
 def _report(run: Path) -> TrainingReport:
-    report = TrainingReport.read(RunDirectory.open(run, "nmt"))
+    report = TrainingReport.read(RunDirectory.open(run, "nmt"), "pairs")
     assert report is not None
     return report
 
@@ -60,6 +62,7 @@ def test_report(trained: Path) -> None:
     assert 0.1 < report.peak_memory_gib < 16
     assert report.machine.endswith(("core", "cores"))
     assert report.to_dict() == json.loads((trained / "report.json").read_text())
+    assert report.to_dict()["pairs"] == report.examples == 200
     assert dict(report.rows())["best weights"].startswith(f"step {report.best_step} of {report.steps}, by validation")
 
 
@@ -73,14 +76,14 @@ def test_what_a_run_holds(trained: Path) -> None:
 def test_what_is_told(trained: Path, messages: list[Any]) -> None:
     report = _report(trained)
     texts = [record["message"] for record in messages if "message" in record]
-    assert any(text.startswith(f"{report.pairs:,} pairs, 0.0 M weights, ") for text in texts)
+    assert any(text.startswith(f"{report.examples:,} pairs, 0.0 M weights, ") for text in texts)
     assert any("validation_bleu" in record for record in messages)
 
 
 def test_a_finished_run_gives_its_report_and_trains_nothing(
     trained: Path, given: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["nmt.train"], "_train", lambda *arguments: pytest.fail("trained again"))
+    monkeypatch.setattr(session, "_train", lambda *arguments: pytest.fail("trained again"))
     before = sorted((path, path.stat().st_mtime_ns) for path in trained.rglob("*") if path.is_file())
     told: list[Any] = []
     assert train(given, trained, progress=told.append) == _report(trained)
@@ -255,11 +258,34 @@ def test_a_tokenizer_that_was_changed_is_refused(trained: Path, tmp_path: Path) 
         nmt.Translator.load(run)
 
 
-def test_a_configuration_that_was_edited_does_not_resume(given: Config, tmp_path: Path) -> None:
-    from nmt.identity import check_identity
+@pytest.mark.parametrize("made_before", [True, False])
+def test_a_corpus_that_fails_leaves_no_run_behind(tmp_path: Path, tiny_config: Config, made_before: bool) -> None:
+    run = tmp_path / "run"
+    if made_before:
+        run.mkdir()
+    (tmp_path / "short.de").write_text("one line\n")
+    for target in ("nowhere.de", "short.de"):
+        config = tiny_config.with_overrides([f"corpus.target={tmp_path / target}"])
+        with pytest.raises(CorpusError):
+            train(config, run)
+        assert sorted(path.name for path in tmp_path.iterdir()) == (["run"] if made_before else []) + ["short.de"]
+        assert not made_before or list(run.iterdir()) == []
+    # Too few tokens are found out when the tokenizers are written already.
+    with pytest.raises(CorpusError, match="has at most 2 tokens a side"):
+        train(tiny_config.with_overrides(["batching.max_length=2"]), run)
+    assert run.exists() is made_before
 
-    stored = {"training.learning_rate": 0.001, "model.cell": "gru"}
-    with pytest.raises(RunDirectoryError, match=r"\(training.learning_rate: 0.001 -> 0.5\); bring the old ones back"):
-        check_identity(stored, {**stored, "training.learning_rate": 0.5}, "run", deciding_only=False)
-    check_identity(stored, {**stored, "training.learning_rate": 0.5}, "run", deciding_only=True)
-    check_identity({}, stored, "run", deciding_only=False)
+
+def test_a_run_that_was_begun_stays(trained: Path, given: Config, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    with pytest.raises(RunDirectoryError):
+        train(given.with_overrides(["seed=2"]), run)
+    assert train(given, run) is not None
+
+
+def test_sizes_that_do_not_fit_are_refused_before_the_data_are_prepared(tmp_path: Path, tiny_config: Config) -> None:
+    words = r"received 3, expected a divisor of attention_units, which is 16; "
+    with pytest.raises(ConfigurationError, match=words):
+        train(tiny_config.with_overrides(["model.attention_heads=3"]), tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []

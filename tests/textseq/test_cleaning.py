@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -13,13 +16,15 @@ from pydantic import ValidationError
 
 from textseq.cleaning import (
     FIRST_LINES,
-    REASONS,
+    PAIR_REASONS,
     CleaningConfig,
     CleaningReport,
     HashSet,
     HeldOut,
+    PairCleaningReport,
     clean_line,
     clean_pairs,
+    has_control_characters,
 )
 from textseq.corpus import Pair, hash_texts, read_pairs
 from textseq.errors import CorpusError
@@ -31,8 +36,8 @@ def numbered(*sides: tuple[str, str]) -> list[Pair]:
 
 def clean(
     pairs: list[Pair], held_out: HeldOut | None = None, **options: object
-) -> tuple[list[tuple[str, str]], CleaningReport]:
-    report = CleaningReport()
+) -> tuple[list[tuple[str, str]], PairCleaningReport]:
+    report = PairCleaningReport()
     config = CleaningConfig.model_validate(options)
     kept = [(pair.source, pair.target) for pair in clean_pairs(pairs, config, report, held_out)]
     assert report.read == len(pairs) and report.kept == len(kept)
@@ -150,7 +155,7 @@ def test_line_numbers_are_those_of_the_file() -> None:
     assert rows["read"] == (101, "") and rows["kept"] == (1, "")
     assert rows["removed: one side is empty"] == (100, "lines 100, 101, 102, 103, 104, ...")
     assert rows["removed: control characters"] == (0, "")
-    assert len(report.rows()) == 2 + len(REASONS)
+    assert len(report.rows()) == 2 + len(PAIR_REASONS)
 
 
 def test_the_table_tells_overlaps_that_were_kept() -> None:
@@ -162,7 +167,47 @@ def test_the_table_tells_overlaps_that_were_kept() -> None:
 
 def test_report_goes_through_json() -> None:
     _, report = clean(numbered(("", "b"), ("a", "b"), ("a", "b")))
-    assert CleaningReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+    assert PairCleaningReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+
+
+@dataclass
+class WordReport(CleaningReport):
+    """A report of another corpus."""
+
+    REASONS: ClassVar[Mapping[str, str]] = {"rude": "rude words", "held_out_word": "also a test word"}
+    EXAMPLE: ClassVar[str] = "word"
+
+
+def test_a_report_has_the_reasons_of_its_class() -> None:
+    report = WordReport(read=3, kept=3)
+    report.withdraw("rude", 2)
+    report.kept_overlaps["held_out_word"] += 1
+    assert report.rows() == [
+        ("read", 3, ""),
+        ("removed: rude words", 1, "line 2"),
+        ("removed: also a test word", 0, ""),
+        ("kept", 2, ""),
+        ("among them: also a test word", 1, ""),
+    ]
+    assert WordReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+    assert set(PairCleaningReport().removed) == set(PAIR_REASONS)
+    told: list[str] = []
+    report.tell(told.append)
+    assert told == [
+        "cleaning: read: 3",
+        "cleaning: removed: rude words: 1 (line 2)",
+        "cleaning: kept: 2",
+        "cleaning: among them: also a test word: 1",
+    ]
+    one = WordReport(read=1)
+    one.remove("rude", 7)
+    with pytest.raises(CorpusError, match=r"x: none of 1 word is left after cleaning \(rude words: 1 \(line 7\)\); "):
+        one.require_some("x")
+
+
+@pytest.mark.parametrize(("text", "found"), [("a\x07", True), ("\x85", True), ("\ud800", True), ("a\u200db é", False)])
+def test_control_characters_are_found(text: str, found: bool) -> None:
+    assert has_control_characters(text) is found
 
 
 def test_nothing_left() -> None:
@@ -220,7 +265,7 @@ REAL = [
 @pytest.mark.parametrize(("source", "target", "held_out", "least"), REAL)
 def test_real_corpora_survive(corpora: Path, source: str, target: str, held_out: str, least: float) -> None:
     held = HeldOut(read_pairs(corpora / source.format(held_out), corpora / target.format(held_out)))
-    report = CleaningReport()
+    report = PairCleaningReport()
     pairs = read_pairs(corpora / source.format("train"), corpora / target.format("train"))
     for _ in clean_pairs(pairs, CleaningConfig(), report, held):
         pass
@@ -231,7 +276,7 @@ def test_real_corpora_survive(corpora: Path, source: str, target: str, held_out:
 
 def test_japanese_without_spaces_survives_the_length_ratio(corpora: Path) -> None:
     folder = corpora / "small_parallel_enja"
-    report = CleaningReport()
+    report = PairCleaningReport()
     pairs = (
         Pair(pair.source, pair.target.replace(" ", ""), pair.line)
         for pair in read_pairs(folder / "train.en", folder / "train.ja")

@@ -292,6 +292,31 @@ def test_a_wrong_override_is_explained(override: str, expected: str) -> None:
     assert str(caught.value) == expected
 
 
+def test_choices_fill_what_is_open() -> None:
+    choices = {"model.units": 320, "note": "chosen", "training.epochs": 3, "training.clipping.norm": 5.0}
+    assert Run().with_choices(choices) == Run(note="chosen", model=Model(units=320))
+    given = Run(note="given", model=Model(units=7), training=Training(clipping=Clipping(norm=None)))
+    chosen = given.with_choices(choices)
+    assert chosen == Run(note="given", model=Model(units=7), training=Training(clipping=Clipping(norm=5.0)))
+    assert chosen.with_choices({"model.units": 1}) == chosen
+    assert Run().with_choices({}) == Run()
+
+
+@pytest.mark.parametrize(
+    ("choices", "expected"),
+    [
+        ({"model.units": 0}, "model.units: received 0, expected 1 or more"),
+        ({"model.unit": 3}, "unknown key model.unit; did you mean model.units?"),
+        ({"modle.units": 3}, "unknown key modle; did you mean model?"),
+        ({"model.units": 13}, "model: units is 13, which is unlucky; expected another width"),
+    ],
+)
+def test_a_wrong_choice_is_explained(choices: dict[str, object], expected: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Run().with_choices(choices)
+    assert str(caught.value) == expected
+
+
 def test_the_difference_names_each_key() -> None:
     other = Run(name="x", model=Model(units=320), training=Training(epochs=30))
     assert Run().difference(other) == ['name: "run" -> "x"', "model.units: none -> 320", "training.epochs: 20 -> 30"]

@@ -17,9 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textseq import plotting
+from textseq import figures
 from textseq.errors import InputError, OutputError
-from textseq.plotting import BOX, attention_heat_map, learning_curve, reads_right_to_left, visible_text
+from textseq.figures import BOX
+from textseq.plotting import attention_heat_map, learning_curve
 
 ENGLISH = ("▁A", "▁man", "▁sleep", "s", "▁for", "▁$", "5", "▁or", "▁$", "6", ".", "</s>")
 SCRIPTS = {
@@ -105,30 +106,15 @@ def test_right_to_left_source_runs_from_right_to_left() -> None:
 
 
 def test_older_matplotlib_gets_right_to_left_letters_in_visual_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plotting, "_SHAPES_TEXT", False)
+    monkeypatch.setattr(figures, "_SHAPES_TEXT", False)
     axes = attention_heat_map(weights(1, 2), ["▁שלוֹם", "abc"], ["x"]).axes[0]
     assert labels(axes.xaxis) == ["םוֹלש▁", "abc"]
 
 
 def test_characters_without_a_font_become_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plotting, "_font_for", lambda character: "DejaVu Sans" if character < "\u3000" else None)
+    monkeypatch.setattr(figures, "_font_for", lambda character: "DejaVu Sans" if character < "\u3000" else None)
     axes = attention_heat_map(weights(1, 2), ["▁猫が", "ok"], ["x"]).axes[0]
     assert labels(axes.xaxis) == ["▁" + BOX * 2, "ok"]
-
-
-def test_a_font_is_taken_from_those_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert plotting._font_for("ü") == "DejaVu Sans"
-    assert plotting._font_for("\U0010ffff") is None
-    # A font with letters that DejaVu Sans lacks stands for one that a user installs.
-    monkeypatch.setattr(plotting, "_font_for", lambda character: "STIXGeneral" if character == "ü" else "DejaVu Sans")
-    figure = attention_heat_map(weights(1, 1), ["ü"], ["x"])
-    assert figure.axes[0].get_xticklabels()[0].get_fontfamily() == ["DejaVu Sans", "STIXGeneral"]
-
-
-def test_damaged_fonts_are_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "damaged.ttf").write_bytes(b"no font")
-    assert plotting._opened(str(tmp_path / "damaged.ttf")) is None
-    assert plotting._opened(str(tmp_path / "missing.ttf")) is None
 
 
 def test_long_sentences_stay_within_what_can_be_drawn() -> None:
@@ -147,23 +133,6 @@ def test_long_pieces_are_shortened_and_fit() -> None:
 def test_any_text_can_be_a_piece(pieces: list[str]) -> None:
     image = attention_heat_map(weights(1, len(pieces)), pieces, ["▁x"])._repr_png_()
     assert image.startswith(b"\x89PNG")
-
-
-@given(st.text())
-def test_visible_text_holds_nothing_that_disturbs(text: str) -> None:
-    shown = visible_text(text)
-    assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 for c in shown)
-    assert not set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029") & set(shown)
-    assert visible_text(shown) == shown
-    if text.isprintable():
-        assert shown == text
-
-
-def test_reading_direction() -> None:
-    assert reads_right_to_left(["▁الرجل", "5", "</s>"])
-    assert reads_right_to_left(["▁שלום"])
-    assert not reads_right_to_left(["▁a", "</s>"])
-    assert not reads_right_to_left(["", "5", "▁", "</s>"])
 
 
 def test_learning_curve_shows_every_series_and_the_best(tmp_path: Path) -> None:

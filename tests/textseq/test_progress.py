@@ -50,6 +50,7 @@ def test_the_line_shows_all_that_is_known() -> None:
         ({"skipped_steps": 2, "step": 1}, "step 1  2 steps skipped"),
         ({"seconds_left": 3725}, "1:02:05 left"),
         ({"seconds_left": math.inf}, "? left"),
+        ({"tokens_per_second": 1200.4, "validation_macro_f1": 0.5}, "1,200 tokens/s  validation macro F1 0.50"),
         ({"validation_loss": 2.0, "validation_signature": "nrefs:1"}, "validation loss 2.00"),
     ],
 )

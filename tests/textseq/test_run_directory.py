@@ -317,3 +317,46 @@ def test_the_import_is_light() -> None:
 def test_the_writing_functions_are_offered_here() -> None:
     assert run_directory.write_atomically is write_atomically
     assert run_directory.replace_directory is replace_directory
+
+
+def test_a_run_of_any_of_several_tasks(tmp_path: Path) -> None:
+    tasks = {"nmt": "nmt train", "pretraining": "classifiers pretrain"}
+    for task in tasks:
+        RunDirectory.create(tmp_path / task, task=task)
+        assert RunDirectory.open_any(tmp_path / task, tasks).task == task
+    RunDirectory.create(tmp_path / "other", task="classifiers")
+    words = r"other: a run of the task classifiers, expected nmt or pretraining; choose another folder"
+    with pytest.raises(RunDirectoryError, match=words):
+        RunDirectory.open_any(tmp_path / "other", tasks)
+    words = r"none: no run here; expected run.json; train one with `nmt train` or `classifiers pretrain`"
+    with pytest.raises(RunDirectoryError, match=words):
+        RunDirectory.open_any(tmp_path / "none", tasks)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunDirectoryError, match=r"file: is a file; expected the folder of a run"):
+        RunDirectory.open_any(tmp_path / "file", tasks)
+
+
+def test_a_run_that_was_never_used_is_removed(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "runs" / "new", task="nmt")
+    (run.tokenizer_path / "joint.model").write_bytes(b"half done")
+    with run.lock():
+        run.remove_if_unused()
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_folder_that_was_there_before_stays(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path, task="nmt")
+    with run.lock():
+        (tmp_path / "mine").touch()
+        run.remove_if_unused()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("name", ["config.toml", "data/prepared.json", "metrics.jsonl", "best", "checkpoints/step-1"])
+def test_a_run_with_something_in_it_is_kept(tmp_path: Path, name: str) -> None:
+    run = RunDirectory.create(tmp_path / "run", task="nmt")
+    (run.path / name).touch()
+    with run.lock():
+        before = sorted(run.path.rglob("*"))
+        run.remove_if_unused()
+    assert sorted(run.path.rglob("*")) == before

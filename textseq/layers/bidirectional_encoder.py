@@ -28,6 +28,7 @@ class BidirectionalEncoder(keras.layers.Layer):
         dropout: rate of dropout between the layers.
         product_dtype: see `Recurrent`.
         unroll: see `Recurrent`.
+        compiled: see `Recurrent`.
         seed: of the initial weights and of the dropout.
     """
 
@@ -43,6 +44,7 @@ class BidirectionalEncoder(keras.layers.Layer):
         dropout: float = 0.0,
         product_dtype: str = "float32",
         unroll: bool = False,
+        compiled: bool = False,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -57,6 +59,7 @@ class BidirectionalEncoder(keras.layers.Layer):
             "state_dropout": state_dropout,
             "product_dtype": product_dtype,
             "unroll": unroll,
+            "compiled": compiled,
         }
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)

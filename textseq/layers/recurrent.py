@@ -27,6 +27,7 @@ class Recurrent(keras.layers.Layer):
         state_dropout: rate of variational dropout on the state.
         product_dtype: dtype of the matrix products while training ("float32" or "bfloat16"); otherwise float32.
         unroll: lay short sequences out step by step in the graph (TensorFlow; faster, but longer to build).
+        compiled: have XLA compile the loops while training (TensorFlow; for long sequences of few shapes).
         seed: of the initial weights and of the dropout.
 
     Example:
@@ -46,6 +47,7 @@ class Recurrent(keras.layers.Layer):
         state_dropout: float = 0.0,
         product_dtype: str = "float32",
         unroll: bool = False,
+        compiled: bool = False,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -58,6 +60,7 @@ class Recurrent(keras.layers.Layer):
         self.state_dropout = state_dropout
         self.product_dtype = product_dtype
         self.unroll = unroll
+        self.compiled = compiled
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
@@ -117,6 +120,7 @@ class Recurrent(keras.layers.Layer):
             scale,
             reverse=self.reverse,
             unroll=self.unroll and training,
+            compiled=self.compiled and training,
         )
         return ops.transpose(outputs, (1, 0, 2)), states
 
@@ -161,5 +165,6 @@ class Recurrent(keras.layers.Layer):
             "state_dropout": self.state_dropout,
             "product_dtype": self.product_dtype,
             "unroll": self.unroll,
+            "compiled": self.compiled,
             "seed": self.seed,
         }

@@ -32,7 +32,8 @@ class TrainingState:
     1. the position in the data: `epoch` (from 0) and `batch`, the next one's place in the epoch; with the seed they
        give the order of all data, since order is a pure function of seed and epoch
     2. `step`, on which the learning rate and the averaging depend
-    3. the best score so far and its step, and for how many validations there was none better (patience, plateau)
+    3. the best score so far, its loss and its step, and for how many validations there was none better (patience,
+       plateau)
     4. the reductions of the learning rate on plateaus
     5. skipped steps, in all and in a row
     6. the sums of the metrics window that is open
@@ -46,6 +47,7 @@ class TrainingState:
     batch: int = 0
     step: int = 0
     best_score: float | None = None
+    best_loss: float | None = None
     best_step: int = 0
     validations_without_gain: int = 0
     plateau_validations: int = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import keras
@@ -27,6 +27,8 @@ class Task(Protocol):
     unit: str
     """What is counted, such as "target_tokens"."""
     higher_is_better: bool
+    predicts_tokens: bool
+    """Whether the loss is that of tokens, so that it has a perplexity."""
 
     @property
     def metric(self) -> str:
@@ -50,3 +52,10 @@ class Task(Protocol):
 
     def validate(self) -> dict[str, float]:
         """The scores of the model's present weights on the validation data."""
+
+    def beside_weights(self) -> Mapping[str, Any]:
+        """JSON values that belong to the weights just validated, such as the calibration of their probabilities.
+
+        They are stored with the best weights, and read back as `best.state["beside"]`; {} where there is nothing. Asked
+        for after every `validate` whose scores are finite, while these weights are still in the model.
+        """

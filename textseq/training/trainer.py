@@ -59,6 +59,8 @@ class Trainer:
         self.tensorboard = TensorBoard(run.tensorboard_path if config.tensorboard else None)
         self._batches: list[Any] = []
         self._epoch_weights: deque[Weights] = deque(maxlen=max(1, config.average_checkpoints))
+        # Of the weights that were validated last.
+        self._beside: dict[str, Any] = {}
         self._checkpoint_at = 0.0
 
     def train(self) -> TrainingState:
@@ -129,7 +131,7 @@ class Trainer:
             "step": state.step,
             "epoch": state.epoch + state.batch / len(self._batches),
             "loss": loss,
-            "perplexity": math.exp(min(loss, 50.0)),
+            **({"perplexity": math.exp(min(loss, 50.0))} if self.task.predicts_tokens else {}),
             f"{self.task.unit}_per_second": speed,
             "gradient_norm": window.gradient_norm / window.steps,
             "learning_rate": rate,
@@ -164,13 +166,16 @@ class Trainer:
         try:
             _assign(model, weights)
             scores = self.task.validate()
+            finite = _all_finite(scores, weights)
+            self._beside = dict(self.task.beside_weights()) if finite else {}
         finally:
             _assign(model, trained)
-        better = _all_finite(scores, weights) and self._is_better(scores[self.task.metric])
+        better = finite and self._is_better(scores)
         if better:
-            state.best_score, state.best_step = scores[self.task.metric], state.step
+            state.best_score, state.best_loss = scores[self.task.metric], scores.get("loss")
+            state.best_step = state.step
             state.validations_without_gain = state.plateau_validations = 0
-            best = {"step": state.step, "scores": scores, "identity": self.identity}
+            best = {"step": state.step, "scores": scores, "identity": self.identity, "beside": self._beside}
             self.run.write_best(state.step, {"weights": weights}, best)
         else:
             state.validations_without_gain += 1
@@ -187,9 +192,12 @@ class Trainer:
             record["weights"] = kind
         self._record({**record, "best": better}, epochs=self.epochs)
 
-    def _is_better(self, score: float) -> bool:
-        best = self.state.best_score
-        return best is None or (score > best if self.task.higher_is_better else score < best)
+    def _is_better(self, scores: Mapping[str, float]) -> bool:
+        score, best = scores[self.task.metric], self.state.best_score
+        if best is None or score != best:
+            return best is None or (score > best) == self.task.higher_is_better
+        # On few validation texts a score is soon reached again; the loss tells such weights apart.
+        return self.state.best_loss is not None and scores.get("loss", math.inf) < self.state.best_loss
 
     def _record(self, record: dict[str, Any], **shown: Any) -> None:
         self.run.append_metrics(record)
@@ -203,7 +211,8 @@ class Trainer:
         tensors = self.step.tensors()
         for number, weights in enumerate(self._epoch_weights):
             tensors[f"epoch_weights_{number}"] = weights
-        self.run.write_checkpoint(self.state.step, tensors, {**self.state.to_dict(), "identity": self.identity})
+        state = {**self.state.to_dict(), "identity": self.identity, "beside": self._beside}
+        self.run.write_checkpoint(self.state.step, tensors, state)
         self._checkpoint_at = time.monotonic() + 60.0 * self.config.checkpoint_minutes
 
     def _resume(self) -> None:
@@ -213,9 +222,10 @@ class Trainer:
         if checkpoint is None:
             return
         self.step.load(checkpoint.tensors, str(checkpoint.path))
+        self._beside = checkpoint.state.get("beside", {})
         try:
             self.state = TrainingState.from_dict(
-                {key: value for key, value in checkpoint.state.items() if key != "identity"}
+                {key: value for key, value in checkpoint.state.items() if key not in ("identity", "beside")}
             )
         except (TypeError, KeyError):
             raise CheckpointError(

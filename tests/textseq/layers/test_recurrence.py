@@ -54,12 +54,12 @@ def loss_of(name: str, layer_norm: bool, mask: Any = MASK, scale: Any = None, **
 EVERY_KIND = list(itertools.product(CELLS, (False, True), (False, True)))
 
 
-@pytest.mark.parametrize("unroll", [False, True])
+@pytest.mark.parametrize("way", ["loop", "unroll", "compiled"])
 @pytest.mark.parametrize(("name", "layer_norm", "reverse"), EVERY_KIND)
-def test_hand_written_backward_pass_is_autodiff(name: str, layer_norm: bool, reverse: bool, unroll: bool) -> None:
-    options: dict[str, Any] = {"scale": values(BATCH, UNITS, seed=9), "reverse": reverse, "unroll": unroll}
+def test_hand_written_backward_pass_is_autodiff(name: str, layer_norm: bool, reverse: bool, way: str) -> None:
+    options: dict[str, Any] = {"scale": values(BATCH, UNITS, seed=9), "reverse": reverse}
     check_same_gradients(
-        loss_of(name, layer_norm, **options),
+        loss_of(name, layer_norm, **options, **({way: True} if way != "loop" else {})),
         loss_of(name, layer_norm, fused=False, **options),
         arguments_of(name, layer_norm),
     )

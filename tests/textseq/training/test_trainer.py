@@ -189,6 +189,19 @@ def test_the_best_are_the_averaged_weights(tmp_path: Path) -> None:
         assert (array != checkpoint.tensors["weights"][name]).any()
 
 
+def test_what_belongs_to_the_best_weights_stands_beside_them(tmp_path: Path) -> None:
+    train(str(tmp_path), _task([1.0, 3.0, 2.0]), "epochs=3", "patience=0")
+    directory = RunDirectory.open(tmp_path, "toy")
+    best, checkpoint = directory.read_best(), directory.read_checkpoint()
+    assert best is not None
+    assert checkpoint is not None
+    assert best.step == 5
+    assert best.state["beside"] == {"bias": best.tensors["weights"]["toy/bias"].tolist()}
+    # The checkpoint has what belongs to the weights that were validated last, so that these can be restored.
+    assert checkpoint.state["beside"] == {"bias": checkpoint.tensors["averages"]["toy/bias"].tolist()}
+    assert checkpoint.state["beside"] != best.state["beside"]
+
+
 def test_patience_stops_early(tmp_path: Path) -> None:
     task = _task([1.0, 3.0, 2.0, 3.0, 9.0])
     state = train(str(tmp_path), task, "epochs=9", "patience=2")

@@ -65,6 +65,7 @@ class ToyTask:
     unit = "texts"
     metric = "loss"
     higher_is_better = False
+    predicts_tokens = True
 
     def __init__(
         self,
@@ -116,6 +117,9 @@ class ToyTask:
         logits = self.model(ids)
         loss = ops.mean(ops.sparse_categorical_crossentropy(ids[:, 0] % CLASSES, logits, from_logits=True))
         return {"loss": float(loss)}
+
+    def beside_weights(self) -> dict[str, Any]:
+        return {"bias": self.model.bias.numpy().tolist()}
 
 
 def config(*settings: str) -> TrainingConfig:

@@ -1,0 +1,102 @@
+"""Input lines, padded batches, and the best weights of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textseq.errors import CheckpointError, InputError, RunDirectoryError
+from textseq.inference import assign_weights, batched_indices, load_best, padded, text_lines
+from textseq.run_directory import RunDirectory
+
+
+def test_lines_are_text_that_an_encoding_can_hold() -> None:
+    assert text_lines(["a", "", "日 \ud800"]) == ["a", "", "日 \ufffd"]
+    assert text_lines(()) == []
+    assert text_lines(line for line in ("a", "b")) == ["a", "b"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("one text", r"received one text, expected a list of lines; write \['one text'\]"),
+        (7, "received 7, expected a list of lines"),
+        (["a", None], "line 1 of the list: received NoneType None, expected text"),
+        ([b"a"], "line 0 of the list: received bytes b'a', expected text"),
+    ],
+)
+def test_what_is_no_list_of_lines(lines: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        text_lines(lines)
+
+
+@given(st.integers(1, 2), st.lists(st.integers(1, 40), max_size=30), st.integers(1, 100))
+def test_every_index_comes_once_and_batches_keep_to_the_budget(sides: int, lengths: list[int], budget: int) -> None:
+    table = np.array([[length] * sides for length in lengths]).reshape(-1, sides)
+    batches = list(batched_indices(table, budget))
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    for batch in batches:
+        longest = max(lengths[index] for index in batch)
+        assert sides * longest * len(batch) <= max(budget, sides * max(lengths))
+
+
+@given(st.lists(st.lists(st.integers(1, 9), max_size=5), min_size=1, max_size=5))
+def test_padding_stands_on_the_right(rows: list[list[int]]) -> None:
+    array = padded(rows, 0)
+    assert array.dtype == np.int32
+    assert array.shape == (len(rows), max(map(len, rows)))
+    for row, ids in zip(array.tolist(), rows, strict=True):
+        assert row == ids + [0] * (array.shape[1] - len(ids))
+
+
+def test_no_weights_yet(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "run", "toy")
+    with pytest.raises(RunDirectoryError) as caught:
+        load_best(run)
+    assert str(caught.value) == (
+        f"{run.path}: no trained weights yet; expected {run.best_path}; go on with `toy train --run {run.path}`"
+    )
+    with pytest.raises(RunDirectoryError, match="go on with `toy pretrain --run "):
+        load_best(run, "toy pretrain")
+
+
+class Variable:
+    """A weight of a model, as far as it is needed here."""
+
+    def __init__(self, path: str, *shape: int) -> None:
+        self.path, self.shape = path, shape
+        self.value = np.zeros(shape)
+
+    def assign(self, value: Any) -> None:
+        self.value = value
+
+
+def test_weights_are_assigned_by_name(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "run", "toy")
+    weights = {"b": np.arange(3.0), "a": np.ones((2, 2)), "other": np.ones(1)}
+    run.write_best(7, {"weights": weights}, {"step": 7})
+    best = load_best(run)
+    assert best.step == 7
+    model = SimpleNamespace(trainable_variables=[Variable("a", 2, 2), Variable("b", 3)])
+    assign_weights(model, best)
+    for variable in model.trainable_variables:
+        np.testing.assert_array_equal(variable.value, weights[variable.path])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [(Variable("b", 4), r"b is \(3,\), expected \(4,\)"), (Variable("c", 4), r"c is nothing, expected \(4,\)")],
+)
+def test_weights_of_another_configuration(tmp_path: Path, wanted: Variable, words: str) -> None:
+    run = RunDirectory.create(tmp_path / "run", "toy")
+    run.write_best(7, {"weights": {"a": np.ones(2), "b": np.ones(3)}}, {})
+    model = SimpleNamespace(trainable_variables=[Variable("a", 2), wanted])
+    with pytest.raises(CheckpointError, match=rf"best: the weights are not of this configuration: {words}; restore "):
+        assign_weights(model, load_best(run))
+    assert not model.trainable_variables[0].value.any()

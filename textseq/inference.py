@@ -1,0 +1,107 @@
+"""From text to a trained model and back: input lines, padded batches, the best weights of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from textseq.batching import inference_batches
+from textseq.checkpoint import Checkpoint
+from textseq.errors import CheckpointError, InputError, RunDirectoryError
+from textseq.run_directory import RunDirectory
+from textseq.tokenization import well_formed
+
+
+def text_lines(lines: Sequence[str]) -> list[str]:
+    """The lines without lone surrogates, which no encoding can hold: U+FFFD stands in their place.
+
+    Args:
+        lines: what the caller gave.
+
+    Raises:
+        InputError: one text in place of a list, or something else than text in it.
+    """
+    if isinstance(lines, str):
+        raise InputError(f"received one text, expected a list of lines; write [{lines[:20]!r}]")
+    if not isinstance(lines, Iterable):
+        raise InputError(f"received {lines!r}, expected a list of lines")
+    lines = list(lines)
+    for number, line in enumerate(lines):
+        if not isinstance(line, str):
+            raise InputError(f"line {number} of the list: received {type(line).__name__} {line!r}, expected text")
+    return [line if line.isascii() else well_formed(line) for line in lines]
+
+
+def batched_indices(lengths: npt.NDArray[np.integer[Any]], budget: int) -> Iterator[list[int]]:
+    """Divides sequences into batches of like length.
+
+    Args:
+        lengths: int[sequences, sides], tokens of each; sides is 1 or 2.
+        budget: padded tokens of one batch, both sides together; a single sequence may exceed it.
+
+    Yields:
+        The indices of one batch. Each index comes once.
+    """
+    if len(lengths):
+        longest = int(lengths.max())
+        for batch in inference_batches(lengths, max(budget, lengths.shape[1] * longest)):
+            yield batch.indices.tolist()
+
+
+def padded(rows: Sequence[Sequence[int]], pad_id: int) -> npt.NDArray[np.int32]:
+    """int32[rows, longest]: the rows of ids, padded on the right.
+
+    Args:
+        rows: one row or more.
+        pad_id: what fills the shorter ones.
+    """
+    array = np.full((len(rows), max(len(row) for row in rows)), pad_id, np.int32)
+    for number, row in enumerate(rows):
+        array[number, : len(row)] = row
+    return array
+
+
+def load_best(directory: RunDirectory, command: str | None = None) -> Checkpoint:
+    """The best weights of a run.
+
+    Args:
+        directory: of the run.
+        command: what makes them, such as "nmt train"; None is `train` of the run's task.
+
+    Raises:
+        RunDirectoryError: it has no weights yet.
+        CheckpointError: they are truncated or altered.
+    """
+    best = directory.read_best()
+    if best is None:
+        raise RunDirectoryError(
+            f"{directory.path}: no trained weights yet; expected {directory.best_path}; "
+            f"go on with `{command or directory.task + ' train'} --run {directory.path}`"
+        )
+    return best
+
+
+def assign_weights(model: Any, best: Checkpoint) -> None:
+    """Gives a model the weights of a checkpoint, if they are its own.
+
+    Args:
+        model: a built keras.Model.
+        best: from `load_best`.
+
+    Raises:
+        CheckpointError: a weight is missing or has another shape; nothing is assigned.
+    """
+    weights = best.tensors.get("weights", {})
+    shapes = {variable.path: tuple(variable.shape) for variable in model.trainable_variables}
+    for path, shape in shapes.items():
+        received = weights[path].shape if path in weights else "nothing"
+        if received != shape:
+            raise CheckpointError(
+                f"{best.path}: the weights are not of this configuration: {path} is {received}, expected {shape}; "
+                f"restore config.toml and tokenizer/ as they were when the run was trained"
+            )
+    for variable in model.trainable_variables:
+        variable.assign(weights[variable.path])
