@@ -1,0 +1,296 @@
+"""The command line `classifiers`: it parses, calls one public function and prints. The work is done in the library."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from textseq.command_line import (
+    AsJson,
+    ConfigFile,
+    Input,
+    LinesAtOnce,
+    NewRun,
+    Output,
+    Run,
+    Settings,
+    answer_lines,
+    configuration,
+    make_app,
+    print_quickstart,
+    print_report,
+    refuse_same_file,
+    setting,
+)
+from textseq.console import json_line, one_line, open_output, print_error, print_json, run_command
+from textseq.counted import counted
+from textseq.progress import TrainingProgress
+
+if TYPE_CHECKING:
+    from classifiers import Explanation, Prediction
+
+app = make_app(
+    "classifiers",
+    help="Train a classifier on labelled text, label text with it, score it, explain it, and export it to be served.",
+    commands=("quickstart", "pretrain", "train", "predict", "evaluate", "explain", "export"),
+)
+
+
+def main() -> None:
+    """The entry point of the console script."""
+    sys.exit(run_command(app, "classifiers", resumable=("train", "pretrain", "quickstart")))
+
+
+@app.command()
+def quickstart(
+    out: Annotated[str, typer.Option(metavar="DIR", help="Where everything goes.")] = "quickstart",
+    as_json: AsJson = False,
+) -> None:
+    """Train, score, explain, plot and export, on a small corpus of English reviews that ships with the package."""
+    import classifiers
+
+    with TrainingProgress() as progress:
+        report = classifiers.quickstart(out, progress=progress.update)
+    print_quickstart(report, as_json)
+
+
+@app.command()
+def pretrain(
+    run: NewRun,
+    text: Annotated[
+        str | None, typer.Option(metavar="F", help="Unlabelled text, one text a line, or a folder of text files.")
+    ] = None,
+    valid_text: Annotated[
+        str | None, typer.Option(metavar="F", help="Held-out text; without it, part of the text is held out.")
+    ] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train on text without labels, for `train --from-run` to start from. On an existing run, go on where it stopped.
+
+    Files may be plain, .gz or .xz; "-" is standard input.
+    """
+    import classifiers
+
+    corpus = {"text": text, "valid_text": valid_text}
+    resolved = configuration(
+        classifiers.PretrainingConfig,
+        *(run, config, corpus, settings or []),
+        needed=("corpus.text",),
+        advice="give --text, or --config",
+    )
+    with TrainingProgress() as progress:
+        report = classifiers.pretrain(resolved, run, progress=progress.update)
+    print_report("Pretraining", report, as_json)
+
+
+@app.command()
+def train(
+    run: NewRun,
+    train: Annotated[
+        str | None,
+        typer.Option(metavar="F", help="Labelled text: label, TAB, text; or .csv, .jsonl, or a folder for each label."),
+    ] = None,
+    valid: Annotated[
+        str | None,
+        typer.Option(metavar="F", help="Held-out text with labels; without it, part of the corpus is held out."),
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option(metavar="F", help="Test text; read only to keep its texts out of the training text.")
+    ] = None,
+    from_run: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Start from a translator's run, or from one of `pretrain`.")
+    ] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a classifier. On an existing run, go on where it stopped.
+
+    Files may be plain, .gz or .xz; "-" is standard input.
+    """
+    import classifiers
+
+    corpus = {"train": train, "valid": valid, "test": test}
+    given = [] if from_run is None else [setting("from_run", from_run)]
+    resolved = configuration(
+        classifiers.Config,
+        *(run, config, corpus, [*given, *(settings or [])]),
+        needed=("corpus.train",),
+        advice="give --train, or --config",
+    )
+    with TrainingProgress() as progress:
+        report = classifiers.train(resolved, run, progress=progress.update)
+    print_report("Training", report, as_json)
+
+
+@app.command()
+def predict(
+    run: Run,
+    input_: Input = "-",
+    output: Output = "-",
+    abstain: Annotated[
+        bool, typer.Option("--abstain", help="Give no label where the confidence is too low; see `evaluate`.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line: all probabilities.")] = False,
+    lines_at_once: LinesAtOnce = None,
+) -> None:
+    """Label text, line by line: each input line gives one output line, whatever it holds.
+
+    A line is the label, a TAB and its probability; where there was nothing to read, a TAB and "empty: prior" follow.
+    """
+    empty = read = 0
+
+    def load() -> Callable[[list[str], int], Iterator[str]]:
+        from classifiers import Classifier
+
+        classifier = Classifier.load(run)
+        separator = classifier.config.corpus.label_separator
+
+        def predicted(lines: list[str], first_line: int) -> Iterator[str]:
+            nonlocal empty, read
+            for prediction in classifier.predict(lines, abstain=abstain):
+                read += 1
+                empty += prediction.empty
+                yield json_line(prediction.to_dict()) if as_json else _as_text_line(prediction, separator)
+
+        return predicted
+
+    answer_lines(input_, output, lines_at_once, load)
+    if empty:
+        texts = f"{empty:,} of {counted(read, 'text')}"
+        print_error(f"{texts} held nothing to read and got the labels' shares in the training text", prefix="note: ")
+
+
+@app.command()
+def evaluate(
+    run: Run,
+    test: Annotated[str, typer.Option(metavar="F", help="Labelled text, written as the training text was.")],
+    baseline: Annotated[
+        str | None,
+        typer.Option(metavar="F|DIR", help="Another run, or what it predicts; adds McNemar's test between the two."),
+    ] = None,
+    by_length: Annotated[bool, typer.Option("--by-length", help="Add the scores by text length.")] = False,
+    format: Annotated[
+        str | None, typer.Option(metavar="NAME", help="tsv, csv, jsonl, folder or auto. Default: the run's own.")
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column or key of the text. Default: the run's own.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column or key of the label. Default: the run's own.")
+    ] = None,
+    plot: Annotated[
+        str | None, typer.Option(metavar="F", help="Draw the confusion matrix: a .png, .svg or .pdf file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a run on labelled text: accuracy, F1, calibration and more, with confidence intervals."""
+    import classifiers
+
+    evaluation = classifiers.evaluate(
+        run,
+        test,
+        baseline=baseline,
+        by_length=by_length,
+        format=format,
+        text_column=text_column,
+        label_column=label_column,
+    )
+    if plot is not None:
+        evaluation.plot(plot)
+    print_report("Evaluation", evaluation, as_json)
+
+
+@app.command()
+def explain(
+    run: Run,
+    input_: Input = "-",
+    method: Annotated[
+        Literal["attention", "gradients"] | None,
+        typer.Option(help="attention: what its pooling looked at; gradients: what each word adds, in any run."),
+    ] = None,
+    html: Annotated[
+        str | None,
+        typer.Option("--html", metavar="F", help="Write a page of coloured texts, and print its name."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line: the weight of each word.")] = False,
+    lines_at_once: LinesAtOnce = None,
+) -> None:
+    """Say for each line of text which words made the label, in colour on a terminal."""
+    kept: list[Explanation] = []
+    if html is not None:
+        refuse_same_file(input_, html)
+
+    def load() -> Callable[[list[str], int], Iterator[str]]:
+        from classifiers import Classifier
+
+        classifier = Classifier.load(run)
+
+        def explained(lines: list[str], first_line: int) -> Iterator[str]:
+            for explanation in classifier.explain(lines, method=method):
+                if html is not None:
+                    kept.append(explanation)
+                if as_json:
+                    yield json_line(explanation.to_dict())
+                elif html is None:
+                    yield from [*_terminal_lines(explanation), ""]
+
+        return explained
+
+    answer_lines(input_, "-", lines_at_once, load)
+    if html is not None:
+        _write_page(kept, html, print_name=not as_json)
+
+
+@app.command()
+def export(
+    run: Run,
+    out: Annotated[str, typer.Option(metavar="DIR", help="The folder that TF Serving will watch.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write a SavedModel with text in and label out, for TF Serving; prints its folder."""
+    import classifiers
+
+    path = classifiers.export(run, out)
+    if as_json:
+        print_json({"path": path})
+    else:
+        with open_output(None) as written:
+            written.write(str(path))
+
+
+def _as_text_line(prediction: Prediction, separator: str) -> str:
+    answer = "" if prediction.abstained else separator.join(prediction.labels)
+    fields = [one_line(answer).replace("\t", " "), f"{prediction.probability:.4f}"]
+    notes = {
+        "empty: prior": prediction.empty,
+        "not confident enough": prediction.abstained,
+        "too long: only the first part was read": prediction.truncated,
+    }
+    return "\t".join([*fields, *(note for note, holds in notes.items() if holds)])
+
+
+def _terminal_lines(explanation: Explanation) -> list[str]:
+    """The text as a terminal shows it, in colour where there is one."""
+    from rich.console import Console
+
+    terminal, shown = sys.stdout.isatty(), io.StringIO()
+    console = Console(file=shown, force_terminal=terminal, width=None if terminal else 10_000, highlight=False)
+    console.print(explanation, soft_wrap=not terminal)
+    return shown.getvalue().split("\n")[:-1]
+
+
+def _write_page(explanations: list[Explanation], path: str, *, print_name: bool) -> None:
+    from classifiers.explanation import html_page
+    from textseq.atomic_files import write_atomically
+
+    write_atomically(path, html_page(explanations))
+    if print_name:
+        with open_output(None) as written:
+            written.write(path)

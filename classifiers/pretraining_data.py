@@ -1,0 +1,310 @@
+"""From unlabelled text to a pretraining run's prepared data, and to batches of windows.
+
+data/
+  train.text.txt, train.text.ids   the text that is trained on, cleaned, and its ids, see textseq.token_store
+  valid.text.txt, valid.text.ids   the same for validation; a given file is copied uncleaned
+  cleaning.json                    what was removed and why, and the sizes of both parts
+  prepared.json                    what all this was made from, and the checksums of what was made
+
+The folder is made aside and put in place at the end, so a run has all of it or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from classifiers.classification_data import load_tokenizer, tokenizer_path
+from classifiers.cleaning import HeldOutTexts, TextCleaningReport, clean_texts, key_of
+from classifiers.corpus import LabelledText, shown
+from classifiers.parts import text_path
+from classifiers.vocabulary import learn_vocabulary
+from textseq.batching import Batch, BatchPlan, inference_batches
+from textseq.cleaning import HashSet
+from textseq.corpus import read_lines
+from textseq.counted import counted
+from textseq.errors import ConfigurationError, CorpusError, InputError
+from textseq.prepared import (
+    fingerprint,
+    fingerprints,
+    prepared_before,
+    require_readable,
+    settings_of,
+    write_json,
+    write_prepared,
+)
+from textseq.run_directory import RunDirectory, replace_directory
+from textseq.special_ids import special_ids_of
+from textseq.splitting import choose_split, choose_validation_size
+from textseq.text_windows import TextWindows
+from textseq.token_sampling import SampledStores, TextPart, encoded_ids
+from textseq.token_store import TokenStore
+from textseq.tokenization import Tokenizer, well_formed
+
+if TYPE_CHECKING:
+    from classifiers.pretraining_config import PretrainingConfig
+
+SECTIONS = ("cleaning", "tokenization", "batching")
+_CLEANING = "cleaning.json"
+# Of one direction in one batch; the largest arrays of a training step.
+_LOGITS = 1 << 26
+# No text is too long to be drawn: windows bound what is read at once.
+_LONGEST = 2**31 - 1
+_VALIDATION_GROWTH = 1.5
+
+Notify = Callable[[str], None]
+
+
+def prepare_pretraining_data(config: PretrainingConfig, run: RunDirectory, notify: Notify) -> PretrainingData:
+    """Cleans, splits, tokenizes and stores the text of a run, or opens what was prepared before.
+
+    The same files and configuration give the same bytes. Memory holds some tens of bytes a text, and the lines that a
+    vocabulary is learnt from. The caller holds the run's lock.
+
+    Args:
+        config: its seed, corpus, cleaning, tokenization and batching.
+        run: receives data/ and tokenizer/.
+        notify: told in one line what happens.
+
+    Raises:
+        CorpusError: a file is missing or unusable, or nothing is left of it.
+        ConfigurationError: no text is named, or the token budget is too small.
+        RunDirectoryError: the run was prepared from other text or with another configuration.
+        OutputError: the disk is full.
+    """
+    settings, files = settings_of(config, SECTIONS), config.corpus.files
+    prepared = prepared_before(run, settings, files, notify, held_out="valid_text", keys=("shapes",))
+    if prepared is not None:
+        data = PretrainingData(run, config, prepared)
+        notify(f"data: {counted(data.training_texts, 'training text')}, prepared before")
+        return data
+    _named(config.corpus.text)
+    require_readable({role: path for role, path in files.items() if not os.path.isdir(path)})
+    return PretrainingData(run, config, _prepare(config, run, settings, files, notify))
+
+
+def choose_token_budget(tokens: int, vocabulary_size: int, *, longest: int = 0) -> int:
+    """Padded tokens of one batch that suit a text: 1024 * (tokens / 100,000)^0.36, between 512 and 4,096.
+
+    With a large vocabulary there are fewer, so that the logits of one direction take 256 MiB at most.
+
+    Args:
+        tokens: of the training text.
+        vocabulary_size: columns of the logits.
+        longest: of the longest window, for which there is always room.
+
+    Example:
+        >>> [choose_token_budget(tokens, 8_000) for tokens in (10_000, 100_000, 1_000_000, 10_000_000)]
+        [512, 1024, 2304, 4096]
+        >>> choose_token_budget(10_000_000, 24_000)
+        2560
+    """
+    budget = 256 * round(4 * (max(tokens, 0) / 100_000) ** 0.36)
+    most = min(4096, 256 * (_LOGITS // (256 * vocabulary_size)))
+    return max(min(most, budget), 512, longest)
+
+
+class PretrainingData:
+    """A pretraining run's prepared data; made by `prepare_pretraining_data`.
+
+    Training batches are a pure function of the prepared data, the seed and the epoch.
+
+    Args:
+        run: where the data are.
+        config: its seed, tokenization and batching.
+        prepared: the content of the run's data/prepared.json.
+
+    Attributes:
+        tokenizer: of the text.
+        special_ids: pad, unk, bos and eos.
+        report: what cleaning did.
+        training_texts: texts that are trained on.
+        training_tokens: of all these together, eos counted.
+        plan: the shapes of all epochs; with subword sampling, each epoch lays its own windows on them.
+        choices: what was chosen from the text, by its key in the configuration.
+    """
+
+    def __init__(self, run: RunDirectory, config: PretrainingConfig, prepared: Mapping[str, Any]) -> None:
+        self.choices: dict[str, int] = dict(prepared["choices"])
+        self.tokenizer = load_tokenizer(run)
+        self.special_ids = special_ids_of(self.tokenizer)
+        cleaning = json.loads((run.data_path / _CLEANING).read_text(encoding="utf-8"))
+        self.report = TextCleaningReport.from_dict(cleaning["report"])
+        self._seed = config.seed
+        self._sampling = config.tokenization.sampling
+        self._window = config.batching.max_length
+        self._budget = config.batching.token_budget or self.choices["batching.token_budget"]
+        store = TokenStore.open(_store_path(run.data_path, "train"))
+        part = TextPart("text", self.tokenizer, text_path(run.data_path, "train"), store)
+        self._stores = SampledStores(run.data_path, [part], self._sampling, self._seed, [_LONGEST])
+        self._validation_store = TokenStore.open(_store_path(run.data_path, "valid"))
+        self.training_texts = len(store)
+        self.training_tokens = int(store.lengths.sum(dtype=np.int64))
+        batching = config.batching.model_copy(update={"token_budget": self._budget})
+        self._windows = TextWindows(store, self._window, self.special_ids)
+        self._windows_epoch = -1
+        shapes = [tuple(shape) for shape in prepared["shapes"]]
+        self.plan = BatchPlan(_table(self._windows), batching, shapes=shapes)
+
+    def batches(self, epoch: int) -> list[Batch]:
+        """The batches of one epoch in their order; with subword sampling, the epoch's ids are drawn first.
+
+        Raises:
+            OutputError: the epoch's ids cannot be written.
+        """
+        plan = self.plan.with_lengths(_table(self._windows_of(epoch))) if self._sampling else self.plan
+        return plan.epoch(self._seed, epoch)
+
+    def arrays(self, batch: Batch, epoch: int) -> npt.NDArray[np.int32]:
+        """The windows of one of an epoch's batches, int32[batch, length]; rows that fill up a short batch hold pad.
+
+        Args:
+            batch: from `batches(epoch)`.
+            epoch: the same epoch.
+        """
+        return _assemble(self._windows_of(epoch), batch, self.special_ids.pad_id)
+
+    def validation_batches(self) -> list[npt.NDArray[np.int32]]:
+        """All validation windows, int32[batch, length] each, longest first, in few shapes; never sampled."""
+        windows = TextWindows(self._validation_store, self._window, self.special_ids)
+        batches = inference_batches(windows.lengths, max(self._budget, self._window), growth=_VALIDATION_GROWTH)
+        return [_assemble(windows, batch, self.special_ids.pad_id) for batch in batches]
+
+    def _windows_of(self, epoch: int) -> TextWindows:
+        if self._sampling and epoch != self._windows_epoch:
+            (store,) = self._stores.of(epoch)
+            self._windows = TextWindows(store, self._window, self.special_ids)
+            self._windows_epoch = epoch
+        return self._windows
+
+
+def _prepare(
+    config: PretrainingConfig, run: RunDirectory, settings: Mapping[str, Any], files: Mapping[str, str], notify: Notify
+) -> dict[str, Any]:
+    """Makes both folders anew and returns the content of prepared.json."""
+    inputs = {role: fingerprint(path) for role, path in files.items()}
+    report = TextCleaningReport()
+    choices: dict[str, int] = {}
+    with replace_directory(run.data_path) as folder:
+        _write_texts(config, folder, report, notify)
+        tokenizer = learn_vocabulary(text_path(folder, "train"), config.tokenization, config.seed, choices, notify)
+        with replace_directory(run.tokenizer_path) as models:
+            tokenizer_path(models).write_bytes(tokenizer.model_bytes)
+        stores = {}
+        for part in ("train", "valid"):
+            ids = encoded_ids(tokenizer, read_lines(text_path(folder, part)))
+            stores[part] = TokenStore.write(_store_path(folder, part), ids, vocabulary_size=tokenizer.vocabulary_size)
+        plan = _choose_plan(config, stores["train"], tokenizer, choices)
+        for name, value in choices.items():
+            notify(f"chosen from the corpus: {name} = {value:,}")
+        notify(f"data: {len(stores['train']):,} training texts, {len(stores['valid']):,} validation texts")
+        sizes = {f"{part}_texts": len(store) for part, store in stores.items()}
+        write_json(folder / _CLEANING, {"report": report.to_dict(), **sizes})
+        made = fingerprints(data=folder, tokenizer=run.tokenizer_path)
+        return write_prepared(folder, settings, inputs, choices, made, shapes=[list(shape) for shape in plan.shapes])
+
+
+def _write_texts(config: PretrainingConfig, folder: Path, report: TextCleaningReport, notify: Notify) -> None:
+    """Writes train.text.txt and valid.text.txt."""
+    text, valid = _named(config.corpus.text), config.corpus.valid_text
+    held_out = HeldOutTexts()
+    if valid is not None:
+        with _writing(folder, "valid") as file:
+            for one in _read_texts(valid):
+                held_out.add("validation", key_of(one.text))
+                file.write(f"{well_formed(one.text)}\n")
+    report.of_folder = os.path.isdir(text)
+    seen = HashSet()
+    with _writing(folder, "all" if valid is None else "train") as file:
+        for cleaned in clean_texts(_read_texts(text), config.cleaning, report, held_out):
+            if config.cleaning.drop_duplicates and not seen.add(cleaned.key):
+                report.withdraw("duplicate", cleaned.place)
+            else:
+                file.write(f"{cleaned.text}\n")
+    report.require_some(shown(text))
+    if valid is None:
+        _split(config, folder, report)
+    report.tell(notify)
+
+
+def _split(config: PretrainingConfig, folder: Path, report: TextCleaningReport) -> None:
+    """Divides all.text.txt into train and valid; texts that differ in case and spacing alone stay together."""
+    everything = text_path(folder, "all")
+    try:
+        split = choose_split(read_lines(everything), choose_validation_size(report.kept), config.seed)
+    except InputError:
+        raise CorpusError(
+            f"{counted(report.kept, 'text')} cannot be split into training and validation: too few different ones; "
+            "add text, or give validation text (--valid-text)",
+            _named(config.corpus.text),
+        ) from None
+    with _writing(folder, "train") as train, _writing(folder, "valid") as valid:
+        for line in read_lines(everything):
+            (valid if split.holds_out(line) else train).write(f"{line}\n")
+    os.unlink(everything)
+
+
+def _read_texts(path: str) -> Iterator[LabelledText]:
+    """The lines of a file, or the files of a folder, each of which is one text; without labels."""
+    number = 0
+    if os.path.isdir(path):
+        files = sorted(file for file in Path(path).iterdir() if file.is_file() and not file.name.startswith("."))
+        for number, file in enumerate(files, start=1):
+            yield LabelledText(" ".join(read_lines(file)), (), number, os.fspath(file))
+    else:
+        for number, line in enumerate(read_lines(path), start=1):
+            yield LabelledText(line, (), number, shown(path))
+    if not number:
+        raise CorpusError(
+            "is empty; expected a file, one text a line, or a folder with a file for each text", shown(path)
+        )
+
+
+def _writing(folder: Path, part: str) -> IO[str]:
+    return open(text_path(folder, part), "w", encoding="utf-8", newline="\n")
+
+
+def _choose_plan(
+    config: PretrainingConfig, store: TokenStore, tokenizer: Tokenizer, choices: dict[str, int]
+) -> BatchPlan:
+    batching = config.batching
+    if batching.token_budget is None:
+        tokens = int(store.lengths.sum(dtype=np.int64))
+        budget = choose_token_budget(tokens, tokenizer.vocabulary_size, longest=batching.max_length)
+        choices["batching.token_budget"] = budget
+        batching = batching.model_copy(update={"token_budget": budget})
+    plan = BatchPlan(_table(TextWindows(store, batching.max_length, special_ids_of(tokenizer))), batching)
+    if config.tokenization.sampling:
+        # A text that is cut finer can fill a whole window; that there is room for one shows now, not in some epoch.
+        plan.with_lengths(np.array([[batching.max_length]], dtype=np.int32))
+    return plan
+
+
+def _assemble(windows: TextWindows, batch: Batch, pad_id: int) -> npt.NDArray[np.int32]:
+    batch_size, length = batch.shape
+    ids = np.full((batch_size, length), pad_id, dtype=np.int32)
+    ids[: len(batch.indices)] = windows.padded(batch.indices, length)
+    return ids
+
+
+def _table(windows: TextWindows) -> npt.NDArray[np.int32]:
+    return windows.lengths[:, None]
+
+
+def _named(text: str | None) -> str:
+    if text is None:
+        raise ConfigurationError(
+            "corpus.text is not set; expected a file, one text a line, a folder of text files, or - for standard "
+            "input; set it with --text"
+        )
+    return text
+
+
+def _store_path(folder: Path, part: str) -> Path:
+    return folder / f"{part}.text"

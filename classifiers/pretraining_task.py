@@ -1,0 +1,85 @@
+"""Pretraining as the training loop sees it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from classifiers.pretraining_config import PretrainingConfig
+from classifiers.pretraining_data import PretrainingData
+from textseq.batching import Batch
+from textseq.language_model import LanguageModel, prediction_loss
+from textseq.training.task import Loss
+
+
+class PretrainingTask:
+    """Model, batches, loss and validation of a language model (see `textseq.training.task.Task`).
+
+    Args:
+        model: the language model.
+        data: of the run.
+        config: resolved.
+    """
+
+    unit = "tokens"
+    higher_is_better = False
+    predicts_tokens = True
+
+    def __init__(self, model: LanguageModel, data: PretrainingData, config: PretrainingConfig) -> None:
+        self.model = model
+        self.data = data
+        self.metric = config.training.metric
+        self.smoothing = config.training.label_smoothing
+        self._validation_sums = tf.function(
+            self._sums, input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False
+        )
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches of the unsampled text; an epoch of sampled subwords has about as many."""
+        return len(self.data.plan)
+
+    def batches(self, epoch: int) -> Sequence[Batch]:
+        """The batches of one epoch."""
+        return self.data.batches(epoch)
+
+    def arrays(self, batch: Batch, epoch: int) -> tuple[np.ndarray, ...]:
+        """The windows of a batch, int32[batch, length]."""
+        return (self.data.arrays(batch, epoch),)
+
+    def loss(self, arrays: tuple[Any, ...]) -> Loss:
+        """Smoothed cross-entropy, the mean over the predictions of all directions; a token counts once."""
+        loss = prediction_loss(self.model, arrays[0], self.smoothing, training=True)
+        directions = len(self.model.directions)
+        count = tf.maximum(loss.predictions, 1.0)
+        plain = tf.reduce_sum(loss.plain_sums) / directions
+        return Loss(loss.smoothed_sum / (directions * count), plain, loss.predictions)
+
+    def validate(self) -> dict[str, float]:
+        """Loss and perplexity over all validation text, the mean of both directions, and the perplexity of each."""
+        sums = np.zeros(1 + len(self.model.directions))
+        for ids in self.data.validation_batches():
+            sums += np.float64(self._validation_sums(ids).numpy())
+        losses = sums[1:] / max(1.0, sums[0])
+        names = ("forward", "backward")[: len(losses)]
+        return {
+            "loss": float(losses.mean()),
+            "perplexity": _perplexity(losses.mean()),
+            **{f"{name}_perplexity": _perplexity(loss) for name, loss in zip(names, losses, strict=True)},
+        }
+
+    def beside_weights(self) -> Mapping[str, Any]:
+        """Nothing belongs to these weights but what the run says."""
+        return {}
+
+    def _sums(self, token_ids: Any) -> Any:
+        loss = prediction_loss(self.model, token_ids)
+        return tf.concat([loss.predictions[None], loss.plain_sums], axis=0)
+
+
+def _perplexity(loss: float) -> float:
+    return math.exp(min(float(loss), 50.0))

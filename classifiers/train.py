@@ -1,0 +1,78 @@
+"""Training a classifier in a run directory."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from classifiers.choices import resolve
+from classifiers.config import Config
+from classifiers.data import ClassificationData, prepare_data
+from textseq.errors import RunDirectoryError
+from textseq.run_directory import RunDirectory
+from textseq.training.report import TrainingReport
+from textseq.training.session import Progress, Trainable, train_run
+
+if TYPE_CHECKING:
+    from classifiers.starting_point import StartingPoint
+    from classifiers.task import ClassificationTask
+
+TEXT_KEYS = ("train", "valid", "test")
+"""Keys of [corpus] that say where text lies; the others say how it is read."""
+
+
+def train(config: Config, run: str | os.PathLike[str], *, progress: Progress | None = None) -> TrainingReport:
+    """Trains a classifier; on a run that was begun, goes on where it stopped.
+
+    Args:
+        config: what is None is chosen from the corpus, or taken from the run that the training starts from, and stored
+            in the run.
+        run: the run directory.
+        progress: told of messages, metrics and validations; see `textseq.progress.TrainingProgress`.
+
+    Raises:
+        CorpusError: a text file cannot be used.
+        ConfigurationError: no training text is named, or settings do not fit the run that the training starts from.
+        RunDirectoryError: the directory holds something else, or a run with another configuration; or there is no run
+            to start from.
+        TrainingDiverged: too many steps in a row were not finite.
+        KeyboardInterrupt: the training was saved and can be resumed.
+    """
+    start = None if config.from_run is None else _starting_point(config.from_run, run)
+    trainable: Trainable[Config, ClassificationData] = Trainable(
+        task="classifiers",
+        example_name="texts",
+        text_keys=TEXT_KEYS,
+        prepare=prepare_data,
+        resolve=resolve,
+        examples=lambda data: data.training_texts,
+        build=partial(_build, start),
+    )
+    return train_run(trainable, config if start is None else start.apply(config), run, progress)
+
+
+def _starting_point(from_run: str, run: str | os.PathLike[str]) -> StartingPoint | None:
+    """What the training starts from; None where that is gone, and no longer needed since the run has weights."""
+    from classifiers.starting_point import StartingPoint
+
+    try:
+        return StartingPoint.load(from_run)
+    except RunDirectoryError:
+        directory = RunDirectory(run, "classifiers")
+        if directory.config_path.is_file() and directory.read_checkpoint() is not None:
+            return None
+        raise
+
+
+def _build(
+    start: StartingPoint | None, config: Config, data: ClassificationData
+) -> tuple[ClassificationTask, dict[str, Any]]:
+    from classifiers.classifier import identity_of, make_model
+    from classifiers.task import ClassificationTask
+
+    labels = data.labels.labels
+    model = make_model(config, data.tokenizer, len(labels))
+    if start is not None:
+        start.assign(model)
+    return ClassificationTask(model, data, config), identity_of(config, data.tokenizer, labels)
