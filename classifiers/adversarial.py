@@ -10,8 +10,8 @@ virtual (equations 3 and 4)                    g = grad_d KL[p(s; ^) || p(s + d;
 One norm is taken over all real tokens of a text. The paper gives every embedding mean 0 and variance 1 before; here
 the embeddings stay as they are, and `e` is in units of their standard deviation.
 
-The direction is sought without dropout, so it is that of the network and not that of a mask; so are the network's own
-answers `p(s; ^)`, which the virtual loss holds the perturbed reading against.
+The direction is sought without dropout behind the embedding, and so are the network's own answers `p(s; ^)`, which the
+virtual loss holds the perturbed reading against; `s` itself has the dropout of words and embeddings of this step.
 """
 
 from __future__ import annotations

@@ -193,6 +193,11 @@ def evaluate(
     """Score a run on labelled text: accuracy, F1, calibration and more, with confidence intervals."""
     import classifiers
 
+    if plot is not None:
+        from textseq.figures import require_plot_ending
+
+        require_plot_ending(plot)
+
     evaluation = classifiers.evaluate(
         run,
         test,
@@ -202,9 +207,9 @@ def evaluate(
         text_column=text_column,
         label_column=label_column,
     )
+    print_report("Evaluation", evaluation, as_json)
     if plot is not None:
         evaluation.plot(plot)
-    print_report("Evaluation", evaluation, as_json)
 
 
 @app.command()
@@ -266,11 +271,13 @@ def export(
 
 
 def _as_text_line(prediction: Prediction, separator: str) -> str:
+    from classifiers.prediction import ABSTAINED
+
     answer = "" if prediction.abstained else separator.join(prediction.labels)
     fields = [one_line(answer).replace("\t", " "), f"{prediction.probability:.4f}"]
     notes = {
         "empty: prior": prediction.empty,
-        "not confident enough": prediction.abstained,
+        ABSTAINED: prediction.abstained,
         "too long: only the first part was read": prediction.truncated,
     }
     return "\t".join([*fields, *(note for note, holds in notes.items() if holds)])

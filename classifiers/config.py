@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from textseq.batching import BatchingConfig
 from textseq.configuration import Configuration
@@ -102,6 +102,14 @@ class ModelConfig(Configuration):
     layer_dropout: float = Field(0.3, ge=0, lt=1, description="Between the layers.")
     pooled_dropout: float = Field(0.5, ge=0, lt=1, description="Before the output layer.")
     word_dropout: float = Field(0.1, ge=0, lt=1, description="Share of tokens replaced by unk.")
+
+    @field_validator("pooling")
+    @classmethod
+    def _check_pooling(cls, pooling: tuple[str, ...]) -> tuple[str, ...]:
+        for kind in pooling:
+            if pooling.count(kind) > 1:
+                raise ValueError(f"{kind} is listed {pooling.count(kind)} times; list it once")
+        return pooling
 
     @property
     def sizes(self) -> Sizes:

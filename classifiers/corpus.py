@@ -197,7 +197,7 @@ def _column(columns: Sequence[str], key: str, column: str, name: str, line: int)
     if found == 1:
         return columns.index(column)
     was = f"has no column {column!r}" if found == 0 else f"has {found} columns {column!r}"
-    raise CorpusError(f"{was}; its columns are {listed(columns)}; set corpus.{key} to the right one", name, line)
+    raise CorpusError(f"{was}; its columns are {listed(columns)}; name the right one with corpus.{key}", name, line)
 
 
 def _read_json_lines(path: str | os.PathLike[str], config: CorpusConfig) -> Iterator[LabelledText]:
@@ -215,8 +215,8 @@ def _read_json_lines(path: str | os.PathLike[str], config: CorpusConfig) -> Iter
         for key in ("text_column", "label_column"):
             if getattr(config, key) not in record:
                 message = (
-                    f"has no key {getattr(config, key)!r}; its keys are {listed(list(record))}; set corpus.{key} to "
-                    "the right one"
+                    f"has no key {getattr(config, key)!r}; its keys are {listed(list(record))}; name the "
+                    f"right one with corpus.{key}"
                 )
                 raise CorpusError(message, name, number)
         text = record[config.text_column]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -17,7 +16,9 @@ from classifiers.evaluation import Abstention, Evaluation
 from classifiers.labels import LabelInventory, listed
 from classifiers.length_scores import scores_by_length
 from classifiers.parts import text_path
+from classifiers.prediction import ABSTAINED
 from classifiers.scores import classification_scores
+from textseq.command_line import setting
 from textseq.corpus import read_lines
 from textseq.errors import CorpusError, InputError
 from textseq.inference import load_best, text_lines
@@ -71,7 +72,7 @@ def evaluate(
     inventory = _inventory(directory)
     reading = {"format": format, "text_column": text_column, "label_column": label_column}
     given = {option: value for option, value in reading.items() if value is not None}
-    overrides = [f"corpus.{option}={json.dumps(value)}" for option, value in given.items()]
+    overrides = [setting(f"corpus.{option}", value) for option, value in given.items()]
     config = Config.from_toml(directory.config_path).with_overrides(overrides)
     labelled = list(read_labelled(test, config.corpus))
     targets = inventory.multi_hot([numbers_of(text, inventory) for text in labelled]).astype(bool)
@@ -168,7 +169,10 @@ def _labels_in_file(path: PathLike, inventory: LabelInventory, separator: str, e
     """The answers of another classifier: a line for each text, whose first TAB separated field holds the labels."""
     rows = []
     for number, line in enumerate(read_lines(path), start=1):
-        written = line.split("\t", 1)[0]
+        written, *notes = line.split("\t")
+        if ABSTAINED in notes:
+            message = "is left without an answer by `predict --abstain`; predict without it"
+            raise CorpusError(message, path, number)
         labels = written.split(separator) if inventory.multi_label else [written]
         labels = [label.strip() for label in labels if label.strip() or not inventory.multi_label]
         rows.append(numbers_of(LabelledText("", tuple(labels), number, os.fspath(path)), inventory))

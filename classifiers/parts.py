@@ -178,14 +178,13 @@ def _remove_repetitions(config: Config, train: _Part, report: TextCleaningReport
 
 
 def _check_labels(config: Config, train: _Part, report: TextCleaningReport) -> None:
-    if config.corpus.multi_label:
-        if len(train.sets.distinct) > 1:
-            return
-        only = f"the same labels: {listed(train.sets.distinct[0])}" if train.sets.distinct[0] else "no label"
-    elif len(train.sets.first) > 1:
+    labels, sets = list(train.sets.first), train.sets.distinct
+    if len(labels) > 1 and len(sets) > 1:
         return
+    if len(labels) == 1:
+        only = f"one label only: {listed(labels)}"
     else:
-        only = f"one label only: {listed(list(train.sets.first))}"
+        only = f"the same labels: {listed(sets[0])}" if labels else "no label"
     raise CorpusError(f"{counted(report.read, 'text')} with {only}; expected two labels or more; add texts", train.path)
 
 

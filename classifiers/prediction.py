@@ -6,6 +6,9 @@ import html
 from dataclasses import dataclass, field
 from typing import Any
 
+ABSTAINED = "not confident enough"
+"""What a line of text says in place of an answer."""
+
 
 @dataclass(frozen=True)
 class Prediction:

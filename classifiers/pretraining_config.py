@@ -90,7 +90,7 @@ class PretrainingConfig(Configuration):
     seed: int = Field(1, ge=0, description="Of initial weights, data order, dropout and subword sampling.")
     corpus: PretrainingCorpusConfig = PretrainingCorpusConfig()
     cleaning: CleaningConfig = CleaningConfig()
-    tokenization: TokenizationConfig = TokenizationConfig(sampling=0.1)
+    tokenization: TokenizationConfig = TokenizationConfig(algorithm="unigram", sampling=0.1)
     batching: WindowBatchingConfig = WindowBatchingConfig()
     model: LanguageModelConfig = LanguageModelConfig()
     training: PretrainingTrainingConfig = PretrainingTrainingConfig()

@@ -182,6 +182,18 @@ class StartingPoint:
             variables[name].assign(array)
 
 
+def with_stored_settings(config: Config, stored: Config) -> Config:
+    """A configuration with what a starting point decided when the run was begun, where it is left open now.
+
+    Args:
+        config: as the user gave it.
+        stored: that of the run.
+    """
+    keys = [*(f"model.{key}" for key in _KINDS["nmt"].settings), *(f"tokenization.{key}" for key in _VOCABULARY)]
+    taken = {key: _value(stored, key) for key in keys if _value(config, key) in (None, _value(Config(), key))}
+    return config.with_overrides(_overrides(taken))
+
+
 def _load_tokenizer(directory: RunDirectory, kind: _Kind) -> Tokenizer:
     paths = [directory.tokenizer_path / f"{name}.model" for name in kind.tokenizers]
     return Tokenizer.load(next((path for path in paths if path.is_file()), paths[0]))

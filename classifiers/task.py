@@ -157,10 +157,12 @@ class ClassificationTask:
         return self.config.l2 * sum(ops.sum(ops.square(tensor_of(kernel))) for kernel in kernels)
 
     def _validation_logits(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """float32[texts, classes] logits and bool[texts, classes] targets of all validation texts."""
+        """float32[texts, classes] logits and bool[texts, classes] targets of all validation texts with a word."""
         logits, targets = [], []
+        pad_id = self.model.special_ids.pad_id
         for batch in self.data.validation_batches():
-            there = batch.present > 0
+            # An empty text, eos alone, is answered with the prior, not with what the network makes of it.
+            there = (batch.present > 0) & (batch.token_ids[:, 1:2] != pad_id).any(axis=1)
             logits.append(self._logits(batch.token_ids).numpy()[there])
             targets.append(batch.targets[there] > 0)
         return np.concatenate(logits), np.concatenate(targets)

@@ -39,7 +39,7 @@ def train(config: Config, run: str | os.PathLike[str], *, progress: Progress | N
         TrainingDiverged: too many steps in a row were not finite.
         KeyboardInterrupt: the training was saved and can be resumed.
     """
-    start = None if config.from_run is None else _starting_point(config.from_run, run)
+    start, config = _started(config, run)
     trainable: Trainable[Config, ClassificationData] = Trainable(
         task="classifiers",
         example_name="texts",
@@ -49,20 +49,21 @@ def train(config: Config, run: str | os.PathLike[str], *, progress: Progress | N
         examples=lambda data: data.training_texts,
         build=partial(_build, start),
     )
-    return train_run(trainable, config if start is None else start.apply(config), run, progress)
+    return train_run(trainable, config, run, progress)
 
 
-def _starting_point(from_run: str, run: str | os.PathLike[str]) -> StartingPoint | None:
-    """What the training starts from; None where that is gone, and no longer needed since the run has weights."""
-    from classifiers.starting_point import StartingPoint
+def _started(config: Config, run: str | os.PathLike[str]) -> tuple[StartingPoint | None, Config]:
+    """What the training starts from, and the configuration with what follows from it."""
+    if config.from_run is None:
+        return None, config
+    from classifiers.starting_point import StartingPoint, with_stored_settings
 
-    try:
-        return StartingPoint.load(from_run)
-    except RunDirectoryError:
-        directory = RunDirectory(run, "classifiers")
-        if directory.config_path.is_file() and directory.read_checkpoint() is not None:
-            return None
-        raise
+    directory = RunDirectory(run, "classifiers")
+    if directory.config_path.is_file() and directory.read_checkpoint() is not None:
+        # The run has weights of its own; what it started from may have changed or gone since.
+        return None, with_stored_settings(config, Config.from_toml(directory.config_path))
+    start = StartingPoint.load(config.from_run)
+    return start, start.apply(config)
 
 
 def _build(
@@ -74,5 +75,10 @@ def _build(
     labels = data.labels.labels
     model = make_model(config, data.tokenizer, len(labels))
     if start is not None:
+        if start.tokenizer != data.tokenizer:
+            raise RunDirectoryError(
+                f"{start.path}: has another vocabulary than when this run was begun; "
+                "bring the old one back, or choose a new folder with --run"
+            )
         start.assign(model)
     return ClassificationTask(model, data, config), identity_of(config, data.tokenizer, labels)

@@ -170,7 +170,7 @@ def refuse_same_file(input_: str, output: str) -> None:
         InputError: both are one file.
     """
     if output != "-" and Path(input_).is_file() and Path(output).is_file() and Path(input_).samefile(output):
-        raise InputError(f"{output}: is the input as well; choose another --output")
+        raise InputError(f"{output}: is the input as well; choose another place for the result")
 
 
 def answer_lines(

@@ -181,7 +181,7 @@ def _draw_losses(axes: Axes, panel: dict[str, tuple[list[int], list[float]]], qu
 
 def _draw_scores(axes: Axes, panel: dict[str, tuple[list[int], list[float]]]) -> None:
     for number, (name, (steps, values)) in enumerate(panel.items()):
-        best = min(values) if name in _ERRORS else max(values)
+        best = min(values) if name in _ERRORS or name.endswith("perplexity") else max(values)
         axes.plot(
             steps, values, color=COLOURS[number % len(COLOURS)], marker=MARKERS[number % len(MARKERS)], markersize=5,
             linewidth=2, label=f"{name}, best {best:.4g}",

@@ -111,9 +111,9 @@ def prepared_before(
     if prepared is None:
         return None
     more = []
-    if files and (held_out in files) != (held_out in prepared["inputs"]):
-        words = "not set -> set" if held_out in files else "set -> not set"
-        more.append(f"corpus.{held_out}: {words}")
+    more += [f"corpus.{role}: not set -> set" for role in files if role not in prepared["inputs"]]
+    if files and held_out not in files and held_out in prepared["inputs"]:
+        more.append(f"corpus.{held_out}: set -> not set")
     check_configuration(settings, run, prepared, more)
     check_inputs(files, run, prepared)
     altered = altered_file(run, prepared["files"])

@@ -78,7 +78,7 @@ def choose_split(sources: Iterable[str], size: int, seed: int) -> Split:
     if not taken:
         raise InputError(
             f"{counted(total, 'pair')} cannot be split into training and validation: too few different source "
-            f"sentences to hold out {size:,}; give validation files (--valid-source, --valid-target)"
+            f"sentences to hold out {size:,}; give a validation text of your own"
         )
     return Split(seed, frozenset(taken), pairs)
 

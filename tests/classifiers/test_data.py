@@ -572,7 +572,11 @@ def test_labels_that_do_not_do_where_a_text_has_several(tmp_path: Path, new_run:
         ([("", "one"), ("", "two")], "2 texts with no label; expected two labels or more"),
         (
             [("a", "one"), ("", "two"), ("", "three")],
-            "the label 'a' cannot be in the training and in the validation part, for it has too few texts with it",
+            "3 texts with one label only: 'a'; expected two labels or more",
+        ),
+        (
+            [("a", "one"), ("b", "two"), ("b", "three"), ("b", "four")],
+            "the label 'a' ",
         ),
     ):
         with pytest.raises(CorpusError, match=words):

@@ -161,6 +161,13 @@ def test_texts_of_the_training_are_counted(tiny_run: Path, tiny_corpus: Path, tm
     assert evaluate(without, path).in_training is None
 
 
+def test_a_baseline_without_every_answer(tmp_path: Path, tiny_run: Path, tiny_corpus: Path) -> None:
+    baseline = tmp_path / "abstaining"
+    baseline.write_text("positive\t0.9\n\t0.4\tnot confident enough\n")
+    with pytest.raises(CorpusError, match=r"abstaining:2: is left without an answer by `predict --abstain`"):
+        evaluate(tiny_run, tiny_corpus / "test.tsv", baseline=baseline)
+
+
 def test_a_baseline_of_right_answers_is_better(
     tiny_run: Path, tiny_corpus: Path, tmp_path: Path, labelled: tuple[list[str], list[str]], evaluation: Evaluation
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ import pytest
 
 import classifiers
 from classifiers.config import Config
+from classifiers.starting_point import StartingPoint
 from classifiers.train import train
 from textseq.errors import ConfigurationError, RunDirectoryError
 from textseq.run_directory import RunDirectory
+from textseq.tokenization import TokenizationConfig
+from textseq.tokenizer_training import train_tokenizer
 from textseq.training.report import TrainingReport
 
 LEARNING = (
@@ -160,8 +164,6 @@ def _from(config: Config, start: Path) -> Config:
 
 
 def test_training_starts_from_the_weights_of_another_run(started: Path, pretrained: Path) -> None:
-    from classifiers.starting_point import StartingPoint
-
     start = StartingPoint.load(pretrained)
     best = RunDirectory.open(started, "classifiers").read_best()
     assert best is not None
@@ -180,19 +182,38 @@ def test_a_setting_that_does_not_fit_the_starting_point(tmp_path: Path, tiny_con
     assert not (tmp_path / "run").exists()
 
 
+def test_a_starting_point_with_another_vocabulary_than_the_data(
+    tmp_path: Path, tiny_config: Config, started: Path, pretrained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(started, run)
+    for made in ("checkpoints", "best"):
+        shutil.rmtree(run / made)
+    (run / "report.json").unlink()
+    other = train_tokenizer(["other text"], TokenizationConfig(), vocabulary_size=300, seed=1)
+    start = replace(StartingPoint.load(pretrained), tokenizer=other)
+    monkeypatch.setattr(StartingPoint, "load", staticmethod(lambda run: start))
+    with pytest.raises(RunDirectoryError, match="has another vocabulary than when this run was begun; bring the old"):
+        train(_from(tiny_config, pretrained), run)
+
+
 def test_there_must_be_something_to_start_from(tmp_path: Path, tiny_config: Config) -> None:
     with pytest.raises(RunDirectoryError, match="no run here"):
         train(tiny_config.with_overrides([f"from_run={tmp_path / 'none'}"]), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_a_begun_run_no_longer_needs_what_it_started_from(tmp_path: Path, started: Path, pretrained: Path) -> None:
+@pytest.mark.parametrize("given", ["as at the start", "as stored"])
+def test_a_begun_run_no_longer_needs_what_it_started_from(
+    tmp_path: Path, started: Path, pretrained: Path, tiny_config: Config, given: str
+) -> None:
     run, moved = tmp_path / "run", tmp_path / "moved"
     shutil.copytree(started, run)
     (run / "report.json").unlink()
     os.replace(pretrained, moved)
     try:
-        report = train(Config.from_toml(run / "config.toml"), run)
+        stored = Config.from_toml(run / "config.toml")
+        report = train(stored if given == "as stored" else _from(tiny_config, pretrained), run)
     finally:
         os.replace(moved, pretrained)
     assert report.epochs == 1

@@ -150,7 +150,7 @@ def test_a_file_is_not_written_over_while_it_is_read(tmp_path: Path) -> None:
     text, link = tmp_path / "text", tmp_path / "link"
     text.write_text("a\n")
     link.symlink_to(text)
-    with pytest.raises(InputError, match=r"link: is the input as well; choose another --output"):
+    with pytest.raises(InputError, match=r"link: is the input as well; choose another place for the result"):
         refuse_same_file(str(text), str(link))
     for input_, output in ((str(text), "-"), ("-", str(text)), (str(text), str(tmp_path / "new"))):
         refuse_same_file(input_, output)

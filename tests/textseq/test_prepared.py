@@ -103,10 +103,11 @@ def test_another_configuration_is_refused_by_key(run: RunDirectory, files: dict[
     )
 
 
-def test_a_validation_file_that_is_new_is_refused(run: RunDirectory, files: dict[str, str]) -> None:
+@pytest.mark.parametrize("role", ["valid", "test"])
+def test_a_file_that_is_new_is_refused(run: RunDirectory, files: dict[str, str], role: str) -> None:
     prepare(run, {"train": files["train"]}, Config())
-    with pytest.raises(RunDirectoryError, match=r"\(corpus.valid: not set -> set\)"):
-        again(run, files, Config())
+    with pytest.raises(RunDirectoryError, match=rf"\(corpus.{role}: not set -> set\)"):
+        again(run, {"train": files["train"], role: files["valid"]}, Config())
 
 
 def test_other_text_is_refused_by_name(run: RunDirectory, files: dict[str, str], tmp_path: Path) -> None:

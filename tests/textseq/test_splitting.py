@@ -82,7 +82,7 @@ def test_what_cannot_be_split() -> None:
         choose_split(["a", "b"], 0, 1)
     words = (
         r"3 pairs cannot be split into training and validation: too few different source sentences to hold out 2; "
-        r"give validation files \(--valid-source, --valid-target\)"
+        r"give a validation text of your own"
     )
     with pytest.raises(InputError, match=words):
         choose_split(["Hi.", "hi.", " Hi."], 2, 1)

@@ -41,7 +41,9 @@ class TrainingConfig(Configuration):
     average_checkpoints: int = Field(
         0, ge=0, le=64, description="At the end, also try the mean of the weights of this many last epochs; 0: no."
     )
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the label's mass that all tokens get.")
+    label_smoothing: float = Field(
+        0.1, ge=0, lt=1, description="Share of the right answer's mass that all answers get alike."
+    )
     patience: int = Field(
         10, ge=0, description="Validations without a better score before training stops; 0: train to the end."
     )

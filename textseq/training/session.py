@@ -147,7 +147,7 @@ def _restore_best(directory: RunDirectory, report: TrainingReport, progress: Pro
         raise RunDirectoryError(
             f"{directory.path}: its weights are lost, in best/ and in checkpoints/; train anew in another --run"
         )
-    weights = checkpoint.tensors.get("averages", checkpoint.tensors["weights"])
+    weights = checkpoint.tensors.get("averages") or checkpoint.tensors["weights"]
     scores = report.scores if checkpoint.step == report.best_step else {}
     state = {"step": checkpoint.step, "scores": scores}
     state |= {key: checkpoint.state.get(key, {}) for key in ("identity", "beside")}

@@ -59,7 +59,7 @@ class Trainer:
         self.tensorboard = TensorBoard(run.tensorboard_path if config.tensorboard else None)
         self._batches: list[Any] = []
         self._epoch_weights: deque[Weights] = deque(maxlen=max(1, config.average_checkpoints))
-        # Of the weights that were validated last.
+        # Of the averaged weights that were validated last: they stand in the checkpoint.
         self._beside: dict[str, Any] = {}
         self._checkpoint_at = 0.0
 
@@ -167,15 +167,17 @@ class Trainer:
             _assign(model, weights)
             scores = self.task.validate()
             finite = _all_finite(scores, weights)
-            self._beside = dict(self.task.beside_weights()) if finite else {}
+            beside = dict(self.task.beside_weights()) if finite else {}
         finally:
             _assign(model, trained)
+        if not kind:
+            self._beside = beside
         better = finite and self._is_better(scores)
         if better:
             state.best_score, state.best_loss = scores[self.task.metric], scores.get("loss")
             state.best_step = state.step
             state.validations_without_gain = state.plateau_validations = 0
-            best = {"step": state.step, "scores": scores, "identity": self.identity, "beside": self._beside}
+            best = {"step": state.step, "scores": scores, "identity": self.identity, "beside": beside}
             self.run.write_best(state.step, {"weights": weights}, best)
         else:
             state.validations_without_gain += 1

@@ -164,6 +164,18 @@ def test_what_is_beside_lost_weights_is_restored(trained: Path, config: ToyConfi
         assert best.state == before.state
 
 
+def test_lost_weights_are_restored_where_none_are_averaged(tmp_path: Path, config: ToyConfig) -> None:
+    run = tmp_path / "run"
+    config = config.with_overrides(["training.average_decay=0"])
+    train_run(Toy().trainable(), config, run)
+    directory = RunDirectory.open(run, "toy")
+    shutil.rmtree(directory.best_path)
+    train_run(Toy().trainable(), config, run)
+    best = directory.read_best()
+    assert best is not None
+    assert "toy/bias" in best.tensors["weights"]
+
+
 def test_an_edited_run_does_not_resume(trained: Path, config: ToyConfig, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained, run)

@@ -1,0 +1,18 @@
+"""What the configuration of a classifier refuses beyond the bounds of its fields."""
+
+from __future__ import annotations
+
+import pytest
+
+from classifiers.config import Config
+from textseq.errors import ConfigurationError
+
+
+def test_a_pooling_is_named_once() -> None:
+    with pytest.raises(ConfigurationError, match=r"model\.pooling: max is listed 2 times; list it once"):
+        Config().with_overrides(['model.pooling=["max", "mean", "max"]'])
+
+
+def test_open_sizes_are_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"model\.embedding_units is unset, expected a number of units"):
+        Config().model.sizes  # noqa: B018
