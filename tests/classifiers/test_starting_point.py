@@ -192,7 +192,7 @@ def test_upper_layers_start_from_zero(translator: Path) -> None:
         (["model.embedding_units=7"], r"model.embedding_units is 7, but 6 in .*run, which the training starts from;"),
         (["model.cell=simple_rnn"], r'model.cell is "simple_rnn", but "gru" in '),
         (["model.layer_norm=true"], r"model.layer_norm is true, but false in "),
-        (["tokenization.normalization=nfkc"], r'tokenization.normalization is "nfkc", but "nfc" in '),
+        (["tokenization.normalization=nfkc"], r'tokenization.normalization is "nfkc", but "nmt_nfkc" in '),
         (["tokenization.vocabulary_size=5000"], r"tokenization.vocabulary_size is 5000, but 300 in "),
         (["model.convolution_filters=8"], r"model.convolution_filters is 8, but 0 in .*, whose encoder reads embedded"),
         (["model.encoder_units=9", "model.residual=true"], r"encoder_units is 9, but 5 in .*; model.residual is true,"),
