@@ -47,7 +47,7 @@ def main() -> None:
 
 @app.command()
 def quickstart(
-    out: Annotated[str, typer.Option(metavar="DIR", help="Where everything goes.")] = "quickstart",
+    out: Annotated[str, typer.Option(metavar="DIR", help="Where everything goes.")] = "quickstart/classifiers",
     as_json: AsJson = False,
 ) -> None:
     """Train, score, explain, plot and export, on a small corpus of English reviews that ships with the package."""

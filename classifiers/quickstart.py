@@ -95,7 +95,9 @@ class QuickstartReport:
         )
 
 
-def quickstart(out: str | os.PathLike[str] = "quickstart", *, progress: Progress | None = None) -> QuickstartReport:
+def quickstart(
+    out: str | os.PathLike[str] = "quickstart/classifiers", *, progress: Progress | None = None
+) -> QuickstartReport:
     """Trains, scores, explains, plots and exports on the reviews; run again, it goes on where it stopped.
 
     Args:

@@ -46,7 +46,7 @@ def main() -> None:
 
 @app.command()
 def quickstart(
-    out: Annotated[str, typer.Option(metavar="DIR", help="Where everything goes.")] = "quickstart",
+    out: Annotated[str, typer.Option(metavar="DIR", help="Where everything goes.")] = "quickstart/nmt",
     as_json: AsJson = False,
 ) -> None:
     """Train, score, translate, plot and export, on a small English-German corpus that ships with the package."""

@@ -94,7 +94,7 @@ class QuickstartReport:
         )
 
 
-def quickstart(out: str | os.PathLike[str] = "quickstart", *, progress: Progress | None = None) -> QuickstartReport:
+def quickstart(out: str | os.PathLike[str] = "quickstart/nmt", *, progress: Progress | None = None) -> QuickstartReport:
     """Trains, scores, translates, plots and exports on the phrasebook; run again, it goes on where it stopped.
 
     Args:

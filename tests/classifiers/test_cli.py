@@ -269,7 +269,7 @@ def test_quickstart_has_a_place_of_its_own(stand_ins: StandIns, command: Command
     assert code == 0
     assert out.endswith("Next:\n  classifiers predict\n")
     assert command("quickstart", "--out", "there")[0] == 0
-    assert [call[1] for call in stand_ins.calls] == [("quickstart",), ("there",)]
+    assert [call[1] for call in stand_ins.calls] == [("quickstart/classifiers",), ("there",)]
 
 
 def test_evaluate_hands_over_everything(stand_ins: StandIns, command: Command) -> None:
