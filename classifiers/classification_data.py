@@ -17,7 +17,7 @@ import numpy.typing as npt
 from classifiers.cleaning import TextCleaningReport
 from classifiers.labels import LabelInventory
 from classifiers.parts import text_path
-from textseq.batching import Batch, BatchPlan, inference_batches
+from textseq.batching import Batch, BatchPlan, validation_batches
 from textseq.corpus import read_lines
 from textseq.run_directory import RunDirectory
 from textseq.special_ids import SpecialIds, special_ids_of
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from classifiers.config import Config
 
 LABELS = "labels.json"
-# Few shapes matter more than little padding where each of them is compiled and then used a few times an epoch.
-_VALIDATION_GROWTH = 1.5
 
 
 class ClassificationBatch(NamedTuple):
@@ -91,10 +89,10 @@ class ClassificationData:
             lengths_of([self._texts]), batching, shapes=[tuple(shape) for shape in prepared["shapes"]]
         )
         self._token_budget = budget
-        self._sampling = config.tokenization.sampling
         text = training_part(self._folder, self.tokenizer, self._texts)
         longest = self.plan.shapes[-1][1]
-        self._epochs = SampledStores(self._folder, [text], self._sampling, config.seed, [longest])
+        amount = config.tokenization.sampling
+        self._epochs = SampledStores(self._folder, [text], amount, config.seed, [longest])
 
     def batches(self, epoch: int, *, shard: int = 0, shards: int = 1) -> list[Batch]:
         """The batches of one epoch in their order; with subword sampling, the epoch's ids are drawn first.
@@ -107,8 +105,7 @@ class ClassificationData:
         Raises:
             OutputError: the epoch's ids cannot be written.
         """
-        plan = self.plan.with_lengths(lengths_of(self._epochs.of(epoch))) if self._sampling else self.plan
-        return plan.epoch(self._seed, epoch, shard=shard, shards=shards)
+        return self._epochs.plan_of(epoch, self.plan).epoch(self._seed, epoch, shard=shard, shards=shards)
 
     def arrays(self, batch: Batch, epoch: int) -> ClassificationBatch:
         """The arrays of one of an epoch's batches.
@@ -122,9 +119,7 @@ class ClassificationData:
 
     def validation_batches(self) -> list[ClassificationBatch]:
         """All validation texts as arrays, longest first, in few shapes; never sampled."""
-        lengths = self._validation_texts.lengths
-        budget = max(self._token_budget, int(lengths.max()))
-        batches = inference_batches(lengths, budget, growth=_VALIDATION_GROWTH)
+        batches = validation_batches(self._validation_texts.lengths, self._token_budget)
         return [self._assemble(self._validation_texts, self._validation_targets, batch) for batch in batches]
 
     def validation_texts(self) -> tuple[list[str], npt.NDArray[np.int32]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,7 +19,7 @@ from textseq.backend import require_tensorflow
 from textseq.checkpoint import Checkpoint
 from textseq.errors import CheckpointError
 from textseq.identity import check_identity, identity
-from textseq.inference import assign_weights, batched_indices, load_best, padded, text_lines
+from textseq.inference import assign_weights, batched_indices, encode_cut, load_best, padded, text_lines
 from textseq.run_directory import RunDirectory
 from textseq.special_ids import special_ids_of
 from textseq.tokenization import Tokenizer
@@ -32,8 +31,6 @@ LONGEST_TEXT = 65_536
 """Tokens of one text, the final </s> counted; of a longer text the first are read, so that work is bounded."""
 TOKENS_A_BATCH = 8_192
 """Tokens of one batch, padding counted; a longer text is a batch of its own."""
-
-logger = logging.getLogger(__name__)
 
 
 class EncodedTexts(NamedTuple):
@@ -198,15 +195,8 @@ class Classifier:
         Args:
             lines: text without lone surrogates.
         """
-        encoded = self.tokenizer.encode(lines)
-        truncated = frozenset(index for index, ids in enumerate(encoded) if len(ids) >= LONGEST_TEXT)
-        if truncated:
-            logger.warning(
-                "%d of %d texts have more than %d tokens, the longest %d; only so many are read of each: "
-                "divide them into parts",
-                *(len(truncated), len(lines), LONGEST_TEXT - 1, max(len(encoded[index]) for index in truncated)),
-            )
-        return EncodedTexts([[*ids[: LONGEST_TEXT - 1], self.tokenizer.eos_id] for ids in encoded], truncated)
+        advice = "divide them into parts"
+        return EncodedTexts(*encode_cut(self.tokenizer, lines, LONGEST_TEXT, noun="texts", advice=advice))
 
     def logits_of(self, ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
         """float32[texts, classes] of the ids of `encode`, in batches of texts that are about as long."""

@@ -21,12 +21,13 @@ from textseq.command_line import (
     answer_lines,
     configuration,
     make_app,
+    print_path,
     print_quickstart,
     print_report,
     refuse_same_file,
     setting,
 )
-from textseq.console import json_line, one_line, open_output, print_error, print_json, run_command
+from textseq.console import json_line, one_line, open_output, print_error, run_command
 from textseq.counted import counted
 from textseq.progress import TrainingProgress
 
@@ -262,12 +263,7 @@ def export(
     """Write a SavedModel with text in and label out, for TF Serving; prints its folder."""
     import classifiers
 
-    path = classifiers.export(run, out)
-    if as_json:
-        print_json({"path": path})
-    else:
-        with open_output(None) as written:
-            written.write(str(path))
+    print_path(classifiers.export(run, out), as_json)
 
 
 def _as_text_line(prediction: Prediction, separator: str) -> str:

@@ -147,7 +147,7 @@ class ClassifierTrainingConfig(TrainingConfig):
     adversarial: Literal["none", "adversarial", "virtual"] = Field(
         "none",
         description="Perturb the embeddings in the worst direction (Miyato et al. 2017): adversarial (by the label, "
-        "twice the time) or virtual (by the model's own answer, three times).",
+        "2.5 times the time) or virtual (by the model's own answer, 3 times).",
     )
     adversarial_size: float = Field(
         5.0, gt=0, description="Norm of the perturbation of one text, in units of the embeddings' standard deviation."

@@ -18,12 +18,12 @@ from classifiers.length_scores import scores_by_length
 from classifiers.parts import text_path
 from classifiers.prediction import ABSTAINED
 from classifiers.scores import classification_scores
-from textseq.command_line import setting
 from textseq.corpus import read_lines
 from textseq.errors import CorpusError, InputError
 from textseq.inference import load_best, text_lines
 from textseq.run_directory import RunDirectory
 from textseq.text_file import TextFile
+from textseq.toml_text import toml_value
 
 if TYPE_CHECKING:
     from classifiers.bootstrap import Floats, Said
@@ -72,7 +72,7 @@ def evaluate(
     inventory = _inventory(directory)
     reading = {"format": format, "text_column": text_column, "label_column": label_column}
     given = {option: value for option, value in reading.items() if value is not None}
-    overrides = [setting(f"corpus.{option}", value) for option, value in given.items()]
+    overrides = [f"corpus.{option}={toml_value(value)}" for option, value in given.items()]
     config = Config.from_toml(directory.config_path).with_overrides(overrides)
     labelled = list(read_labelled(test, config.corpus))
     targets = inventory.multi_hot([numbers_of(text, inventory) for text in labelled]).astype(bool)

@@ -93,6 +93,6 @@ class Prediction:
 
 
 def _escaped(text: str) -> str:
-    from textseq.plotting import visible_text
+    from textseq.figures import visible_text
 
     return html.escape(visible_text(text))

@@ -25,7 +25,7 @@ from classifiers.cleaning import HeldOutTexts, TextCleaningReport, clean_texts, 
 from classifiers.corpus import LabelledText, shown
 from classifiers.parts import text_path
 from classifiers.vocabulary import learn_vocabulary
-from textseq.batching import Batch, BatchPlan, inference_batches
+from textseq.batching import Batch, BatchPlan, validation_batches
 from textseq.cleaning import HashSet
 from textseq.corpus import read_lines
 from textseq.counted import counted
@@ -56,7 +56,6 @@ _CLEANING = "cleaning.json"
 _LOGITS = 1 << 26
 # No text is too long to be drawn: windows bound what is read at once.
 _LONGEST = 2**31 - 1
-_VALIDATION_GROWTH = 1.5
 
 Notify = Callable[[str], None]
 
@@ -173,7 +172,7 @@ class PretrainingData:
     def validation_batches(self) -> list[npt.NDArray[np.int32]]:
         """All validation windows, int32[batch, length] each, longest first, in few shapes; never sampled."""
         windows = TextWindows(self._validation_store, self._window, self.special_ids)
-        batches = inference_batches(windows.lengths, max(self._budget, self._window), growth=_VALIDATION_GROWTH)
+        batches = validation_batches(windows.lengths, self._budget)
         return [_assemble(windows, batch, self.special_ids.pad_id) for batch in batches]
 
     def _windows_of(self, epoch: int) -> TextWindows:

@@ -20,10 +20,11 @@ from textseq.command_line import (
     answer_lines,
     configuration,
     make_app,
+    print_path,
     print_quickstart,
     print_report,
 )
-from textseq.console import json_line, one_line, open_output, print_json, run_command
+from textseq.console import json_line, one_line, open_output, run_command
 from textseq.errors import InputError
 from textseq.progress import TrainingProgress
 
@@ -80,7 +81,12 @@ def train(
     corpus = {"source": source, "target": target, "valid_source": valid_source, "valid_target": valid_target}
     import nmt
 
-    resolved = configuration(nmt.Config, run, config, corpus, settings or [])
+    resolved = configuration(
+        nmt.Config,
+        *(run, config, corpus, settings or []),
+        needed=("corpus.source",),
+        advice="give --source, or --config",
+    )
     with TrainingProgress() as progress:
         report = nmt.train(resolved, run, progress=progress.update)
     print_report("Training", report, as_json)
@@ -200,12 +206,7 @@ def export(
     """Write a SavedModel with text in and text out, for TF Serving; prints its folder."""
     import nmt
 
-    path = nmt.export(run, out)
-    if as_json:
-        print_json({"path": path})
-    else:
-        with open_output(None) as written:
-            written.write(str(path))
+    print_path(nmt.export(run, out), as_json)
 
 
 def _as_json_line(translation: Translation) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from textseq.errors import InputError
 
 if TYPE_CHECKING:
-    from textseq.plotting import Plot
+    from textseq.figures import Plot
 
 END = "</s>"
 WORD_START = "\u2581"  # SentencePiece's mark for a space
@@ -185,7 +185,7 @@ class Translation:
 
     def _table(self) -> str:
         """The heat map as a table; the browser finds fonts for every script and sets the direction of each label."""
-        from textseq.plotting import reads_right_to_left
+        from textseq.figures import reads_right_to_left
 
         attention = self._attention("heat map")
         # Vertical text needs no rotation, which would put Chinese and Japanese characters on their heads.
@@ -270,7 +270,7 @@ def _plain_number(value: float, decimals: int | None = None) -> float | None:
 
 
 def _escaped(text: str) -> str:
-    from textseq.plotting import visible_text
+    from textseq.figures import visible_text
 
     return html.escape(visible_text(text))
 

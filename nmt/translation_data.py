@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from textseq.batching import Batch, BatchPlan, inference_batches
+from textseq.batching import Batch, BatchPlan, validation_batches
 from textseq.cleaning import CleaningReport, PairCleaningReport
 from textseq.corpus import read_lines
 from textseq.run_directory import RunDirectory
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 SIDES = ("source", "target")
 TOO_MANY_TOKENS = "too_many_tokens"
-# Few shapes matter more than little padding where each of them is compiled and then used a few times an epoch.
-_VALIDATION_GROWTH = 1.5
 
 
 class TranslationBatch(NamedTuple):
@@ -90,7 +88,6 @@ class TranslationData:
         self.report = report
         self._folder = run.data_path
         self._seed = config.seed
-        self._sampling = config.tokenization.sampling
         parts = training_parts(self._folder, (self.source_tokenizer, self.target_tokenizer))
         self._validation_stores = open_stores(self._folder, "valid")
         self.training_pairs = len(parts[0].plain)
@@ -98,7 +95,7 @@ class TranslationData:
         self.plan = BatchPlan(lengths, batching, shapes=[tuple(shape) for shape in prepared["shapes"]])
         self._token_budget = budget
         longest = self.plan.shapes[-1][1:]
-        self._stores = SampledStores(self._folder, parts, self._sampling, config.seed, longest)
+        self._stores = SampledStores(self._folder, parts, config.tokenization.sampling, config.seed, longest)
 
     def batches(self, epoch: int, *, shard: int = 0, shards: int = 1) -> list[Batch]:
         """The batches of one epoch in their order; with subword sampling, the epoch's ids are drawn first.
@@ -111,8 +108,7 @@ class TranslationData:
         Raises:
             OutputError: the epoch's ids cannot be written.
         """
-        plan = self.plan.with_lengths(lengths_of(self._stores.of(epoch))) if self._sampling else self.plan
-        return plan.epoch(self._seed, epoch, shard=shard, shards=shards)
+        return self._stores.plan_of(epoch, self.plan).epoch(self._seed, epoch, shard=shard, shards=shards)
 
     def arrays(self, batch: Batch, epoch: int) -> TranslationBatch:
         """The arrays of one of an epoch's batches.
@@ -125,9 +121,7 @@ class TranslationData:
 
     def validation_batches(self) -> list[TranslationBatch]:
         """All validation pairs as arrays, longest first, in few shapes; never sampled."""
-        lengths = lengths_of(self._validation_stores)
-        budget = max(self._token_budget, 2 * int(lengths.max()))
-        batches = inference_batches(lengths, budget, growth=_VALIDATION_GROWTH)
+        batches = validation_batches(lengths_of(self._validation_stores), self._token_budget)
         return [_assemble(self._validation_stores, batch, self.special_ids) for batch in batches]
 
     def validation_texts(self) -> tuple[list[str], list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,15 +19,13 @@ from nmt.translation_data import load_tokenizers
 from textseq.backend import require_tensorflow
 from textseq.errors import InputError
 from textseq.identity import check_identity, identity
-from textseq.inference import assign_weights, batched_indices, load_best, padded, text_lines
+from textseq.inference import assign_weights, batched_indices, encode_cut, load_best, padded, text_lines
 from textseq.run_directory import RunDirectory
 from textseq.special_ids import special_ids_of
 from textseq.tokenization import Tokenizer
 
 TOKENS_A_BATCH = 4096
 """Source tokens of one batch, padding counted, for greedy search; a beam divides it."""
-
-logger = logging.getLogger(__name__)
 
 
 class _Hypothesis(NamedTuple):
@@ -228,17 +225,10 @@ class Translator:
             truncated=truncated,
         )
 
-    def _source_ids(self, lines: Sequence[str]) -> tuple[list[list[int]], set[int]]:
+    def _source_ids(self, lines: Sequence[str]) -> tuple[list[list[int]], frozenset[int]]:
         """The ids of each line, ending in eos, and the indices of lines that were cut."""
-        encoded = self.source_tokenizer.encode(lines)
-        cut = {index for index, ids in enumerate(encoded) if len(ids) >= LONGEST_SOURCE}
-        if cut:
-            logger.warning(
-                "%d of %d lines have more than %d tokens, the longest %d; only so many are read of each: "
-                "put every sentence on a line of its own",
-                *(len(cut), len(lines), LONGEST_SOURCE - 1, max(len(encoded[index]) for index in cut)),
-            )
-        return [[*ids[: LONGEST_SOURCE - 1], self.source_tokenizer.eos_id] for ids in encoded], cut
+        advice = "put every sentence on a line of its own"
+        return encode_cut(self.source_tokenizer, lines, LONGEST_SOURCE, noun="lines", advice=advice)
 
     def _compiled(self, key: tuple[str, SearchConfig, bool]) -> Callable[..., SearchResult]:
         if key not in self._searches:

@@ -25,6 +25,7 @@ Shape = tuple[int, ...]
 # Many matrix-product kernels are fastest on multiples of 8; on small batches the rounding would cost too much.
 _ROW_MULTIPLE = 8
 _ROUNDED_FROM = 64
+_VALIDATION_GROWTH = 1.5
 # Candidate lengths a side of the search for shapes; its time grows with their product squared.
 _CANDIDATES_OF_ONE_SIDE = 256
 _CANDIDATES_OF_TWO_SIDES = 48
@@ -216,6 +217,20 @@ def inference_batches(lengths: Lengths, token_budget: int, *, growth: float = 1.
         batches.append(Batch(rows, (batch_size, *[length] * sides)))
         start += len(rows)
     return batches
+
+
+def validation_batches(lengths: Lengths, token_budget: int) -> list[Batch]:
+    """Batches for a validation loss, longest first: fewer shapes than `inference_batches` makes, and more padding.
+
+    Where each shape is compiled and then used a few times an epoch, few of them matter more than little padding.
+
+    Args:
+        lengths: int32[sentences, sides] or int32[sentences], 1 or more each.
+        token_budget: as for `inference_batches`, but the longest sentence always has room.
+    """
+    sides = 1 if lengths.ndim == 1 else lengths.shape[1]
+    budget = max(token_budget, sides * int(lengths.max()))
+    return inference_batches(lengths, budget, growth=_VALIDATION_GROWTH)
 
 
 def _checked_lengths(lengths: Lengths, max_length: int) -> Lengths:

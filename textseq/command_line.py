@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from textseq import __version__
 from textseq.console import open_output, print_json, print_table
 from textseq.corpus import open_bytes, read_lines_tolerant
 from textseq.errors import InputError
+from textseq.toml_text import toml_value
 
 if TYPE_CHECKING:
     from textseq.configuration import Configuration
@@ -90,7 +90,7 @@ def make_app(name: str, help: str, commands: Sequence[str]) -> typer.Typer:
 
 def setting(key: str, text: str) -> str:
     """A text as an override of a configuration: `key="text"`."""
-    return f"{key}={json.dumps(text, ensure_ascii=False)}"
+    return f"{key}={toml_value(text)}"
 
 
 def configuration(
@@ -99,8 +99,9 @@ def configuration(
     file: str | None,
     corpus: Mapping[str, str | None],
     settings: Sequence[str],
-    needed: Sequence[str] = ("corpus.source",),
-    advice: str = "give --source, or --config",
+    *,
+    needed: Sequence[str],
+    advice: str,
 ) -> ConfigurationType:
     """The configuration of a training that is begun or resumed from the command line.
 
@@ -155,6 +156,15 @@ def print_quickstart(report: QuickstartReport, as_json: bool) -> None:
         with open_output(None) as written:
             for line in report.next_steps().splitlines():
                 written.write(line)
+
+
+def print_path(path: Path, as_json: bool) -> None:
+    """Prints on standard output where a command has put its result."""
+    if as_json:
+        print_json({"path": path})
+    else:
+        with open_output(None) as written:
+            written.write(str(path))
 
 
 def chunks(lines: Iterator[str], size: int) -> Iterator[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -12,7 +13,9 @@ from textseq.batching import inference_batches
 from textseq.checkpoint import Checkpoint
 from textseq.errors import CheckpointError, InputError, RunDirectoryError
 from textseq.run_directory import RunDirectory
-from textseq.tokenization import well_formed
+from textseq.tokenization import Tokenizer, well_formed
+
+logger = logging.getLogger(__name__)
 
 
 def text_lines(lines: Sequence[str]) -> list[str]:
@@ -33,6 +36,33 @@ def text_lines(lines: Sequence[str]) -> list[str]:
         if not isinstance(line, str):
             raise InputError(f"line {number} of the list: received {type(line).__name__} {line!r}, expected text")
     return [line if line.isascii() else well_formed(line) for line in lines]
+
+
+def encode_cut(
+    tokenizer: Tokenizer, lines: Sequence[str], longest: int, *, noun: str, advice: str
+) -> tuple[list[list[int]], frozenset[int]]:
+    """The ids of each line, ending in eos, cut where a line is so long that it would take minutes or gigabytes.
+
+    What is cut is said in the log.
+
+    Args:
+        tokenizer: of the text.
+        lines: from `text_lines`.
+        longest: most tokens of a line, eos counted.
+        noun: what the lines are called there, such as "lines".
+        advice: what to do about it.
+
+    Returns:
+        The ids, and the indices of the lines that were cut.
+    """
+    encoded = tokenizer.encode(lines)
+    cut = frozenset(index for index, ids in enumerate(encoded) if len(ids) >= longest)
+    if cut:
+        logger.warning(
+            "%d of %d %s have more than %d tokens, the longest %d; only so many are read of each: %s",
+            *(len(cut), len(lines), noun, longest - 1, max(len(encoded[index]) for index in cut), advice),
+        )
+    return [[*ids[: longest - 1], tokenizer.eos_id] for ids in encoded], cut
 
 
 def batched_indices(lengths: npt.NDArray[np.integer[Any]], budget: int) -> Iterator[list[int]]:

@@ -23,15 +23,12 @@ from textseq.figures import (
     plot_style,
     reads_right_to_left,
     require_plot_ending,
-    visible_text,
     write_figure,
 )
 from textseq.metric_names import display_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-__all__ = ["Plot", "attention_heat_map", "learning_curve", "reads_right_to_left", "visible_text"]
 
 _CELL_INCHES = 0.42
 # Of the scores only errors fall as things get better.

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from textseq.batching import BatchPlan
 from textseq.corpus import hash_texts, read_lines
 from textseq.token_store import TokenStore
 from textseq.tokenization import Tokenizer
@@ -73,6 +74,15 @@ class SampledStores:
         if self._drawn is None or self._drawn[0] != epoch:
             self._drawn = (epoch, self._draw(epoch))
         return self._drawn[1]
+
+    def plan_of(self, epoch: int, plan: BatchPlan) -> BatchPlan:
+        """A plan for the lengths that an epoch has.
+
+        Args:
+            epoch: its number, from 0.
+            plan: for the plain ids.
+        """
+        return plan.with_lengths(lengths_of(self.of(epoch))) if self._amount else plan
 
     def _draw(self, epoch: int) -> tuple[TokenStore, ...]:
         """Writes the ids of one epoch, and removes those of every other."""

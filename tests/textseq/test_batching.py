@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textseq.batching import Batch, BatchingConfig, BatchPlan, inference_batches
+from textseq.batching import Batch, BatchingConfig, BatchPlan, inference_batches, validation_batches
 from textseq.errors import ConfigurationError
 
 
@@ -286,3 +286,12 @@ def test_wrong_arguments_are_refused() -> None:
         plan.epoch(0, 0, shard=2, shards=2)
     with pytest.raises(ValueError, match=r"growth is 1\.0 and shortest is 8, expected above 1 and at least 1"):
         inference_batches(np.array([3]), 100, growth=1.0)
+
+
+def test_validation_batches_hold_every_sentence_and_have_room_for_the_longest() -> None:
+    for lengths in (np.array([3, 900, 4, 5]), np.array([[3, 5], [900, 2], [4, 4]])):
+        batches = validation_batches(lengths, 64)
+        assert sorted(index for batch in batches for index in batch.indices.tolist()) == list(range(len(lengths)))
+    lengths = correlated_lengths(3000, seed=1)
+    few, many = (len({one.shape for one in make(lengths, 4096)}) for make in (validation_batches, inference_batches))
+    assert few < many

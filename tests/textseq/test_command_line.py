@@ -82,7 +82,7 @@ def test_a_setting_is_a_text_whatever_it_holds() -> None:
 
 def resolved(run: Path, file: str | None = None, settings: Iterable[str] = (), **corpus: str | None) -> Config:
     needed, advice = ("corpus.text",), "give --text, or --config"
-    return configuration(Config, str(run), file, corpus, list(settings), needed, advice)
+    return configuration(Config, str(run), file, corpus, list(settings), needed=needed, advice=advice)
 
 
 def test_from_options(tmp_path: Path) -> None:

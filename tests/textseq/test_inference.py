@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textseq.errors import CheckpointError, InputError, RunDirectoryError
-from textseq.inference import assign_weights, batched_indices, load_best, padded, text_lines
+from textseq.inference import assign_weights, batched_indices, encode_cut, load_best, padded, text_lines
 from textseq.run_directory import RunDirectory
+from textseq.tokenization import TokenizationConfig
+from textseq.tokenizer_training import train_tokenizer
 
 
 def test_lines_are_text_that_an_encoding_can_hold() -> None:
@@ -34,6 +36,18 @@ def test_lines_are_text_that_an_encoding_can_hold() -> None:
 def test_what_is_no_list_of_lines(lines: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
         text_lines(lines)
+
+
+def test_long_lines_are_cut_and_it_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    tokenizer = train_tokenizer(["a b c"], TokenizationConfig(), vocabulary_size=300, seed=1)
+    plain = tokenizer.encode(["a", "a b c a b c"])
+    longest = len(plain[1])
+    ids, cut = encode_cut(tokenizer, ["a", "a b c a b c"], longest, noun="texts", advice="divide them")
+    assert ids == [[*plain[0], tokenizer.eos_id], [*plain[1][:-1], tokenizer.eos_id]]
+    assert cut == {1}
+    assert f"1 of 2 texts have more than {longest - 1} tokens, the longest {longest}; only so many" in caplog.text
+    assert "divide them" in caplog.text
+    assert encode_cut(tokenizer, ["a b c a b c"], longest + 1, noun="texts", advice="")[1] == frozenset()
 
 
 @given(st.integers(1, 2), st.lists(st.integers(1, 40), max_size=30), st.integers(1, 100))

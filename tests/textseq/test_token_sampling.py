@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from textseq import token_sampling
+from textseq.batching import BatchingConfig, BatchPlan
 from textseq.token_sampling import (
     SampledStores,
     Shortening,
@@ -100,6 +101,17 @@ def test_the_stores_of_one_epoch_are_kept(tmp_path: Path, tokenizer: Tokenizer) 
     assert [rows(store) for store in stores.of(0)] == expected
     later = SampledStores(tmp_path, parts, 0.5, 1, [100, 100])
     assert [rows(store) for store in later.of(1)] == second
+
+
+def test_an_epoch_has_a_plan_for_its_own_lengths(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    part = part_of(tmp_path, tokenizer)
+    plan = BatchPlan(lengths_of([part.plain]), BatchingConfig(token_budget=400, max_length=100))
+    assert SampledStores(tmp_path, [part], 0.0, 1, [100]).plan_of(0, plan) is plan
+    stores = SampledStores(tmp_path, [part], 0.9, 1, [100])
+    (drawn,) = stores.of(1)
+    batches = stores.plan_of(1, plan).epoch(1, 1)
+    assert all(drawn.lengths[batch.indices].max() <= batch.shape[1] for batch in batches)
+    assert sorted(index for batch in batches for index in batch.indices.tolist()) == list(range(len(LINES)))
 
 
 def test_without_sampling_nothing_is_drawn(tmp_path: Path, tokenizer: Tokenizer) -> None:

@@ -55,8 +55,8 @@ def recurrence(
         reverse: read from the last time step to the first.
         fused: the hand-written backward pass; False differentiates the loop itself (slower, same result).
         unroll: see `scan`.
-        compiled: have XLA compile the loops (TensorFlow; JAX does so anyway): a third less time for long sequences,
-            after a second or two for each shape. Only with the hand-written backward pass.
+        compiled: have XLA compile the loops (TensorFlow; JAX does so anyway): a third less processor time for long
+            sequences, after a second or two for each shape. Only with the hand-written backward pass.
 
     Returns:
         The states `states[0]` at every time, float[time, batch, units], and the last states.
