@@ -208,6 +208,8 @@ class ClassifierOracle:
         self.encoder = [(weights_of(forward), weights_of(backward)) for forward, backward in model.encoder.directions]
         self.pooling = weights_of(model.pooling)
         self.output = np.array(model.output_kernel, "float64"), np.array(model.output_bias, "float64")
+        self.ngrams = None if model.ngrams is None else np.array(model.ngrams.table, "float64")
+        self.eos_id = model.special_ids.eos_id
 
     def read(self, token_ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
         """Logits [classes], and the weights of the attention [length] where there is one."""
@@ -217,4 +219,20 @@ class ClassifierOracle:
         states = encode(self.config.cell, self.encoder, sequence, self.config.residual)
         pooled = np.concatenate([pool(kind, states, self.pooling) for kind in self.config.pooling])
         attention = attention_pooling(self.pooling, states)[1] if "attention" in self.config.pooling else None
-        return pooled @ self.output[0] + self.output[1], attention
+        logits = pooled @ self.output[0] + self.output[1]
+        if self.ngrams is not None:
+            words = [token for token in token_ids if token != self.eos_id]
+            logits = logits + bag_of_ngrams(self.ngrams, words, self.config.ngrams, self.config.ngram_buckets)
+        return logits, attention
+
+
+def bag_of_ngrams(table: np.ndarray, words: Sequence[int], longest: int, buckets: int, scale: float = 20.0) -> Any:
+    """What the n-grams of a text add to its logits, [classes]; rows of longer n-grams by FNV-1a."""
+    rows = list(words)
+    for length in range(2, longest + 1):
+        for start in range(len(words) - length + 1):
+            code = 2166136261
+            for word in words[start : start + length]:
+                code = (code ^ word) * 16777619 % 2**32
+            rows.append(len(table) - buckets + (code ^ code >> 16) % buckets)
+    return scale * table[rows].sum(0) / max(1, len(rows)) ** 0.5
