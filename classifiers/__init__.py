@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from classifiers.pretrain import pretrain
     from classifiers.pretraining_config import PretrainingConfig
     from classifiers.quickstart import quickstart
+    from classifiers.remote_classifier import RemoteClassifier
     from classifiers.sentiment_classifier import SentimentClassifier
     from classifiers.train import train
 
@@ -37,6 +38,7 @@ __all__ = [
     "Explanation",
     "Prediction",
     "PretrainingConfig",
+    "RemoteClassifier",
     "SentimentClassifier",
     "__version__",
     "evaluate",
@@ -55,6 +57,7 @@ make_lazy(
         "Explanation": "classifiers.explanation",
         "Prediction": "classifiers.prediction",
         "PretrainingConfig": "classifiers.pretraining_config",
+        "RemoteClassifier": "classifiers.remote_classifier",
         "SentimentClassifier": "classifiers.sentiment_classifier",
         "evaluate": "classifiers.evaluate",
         "explain": "classifiers.explain",

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING
 
 from classifiers.config import Config, Sizes
 from textseq.training.precision import fastest_precision
+from textseq.training.unrolling import worth_unrolling
 
 if TYPE_CHECKING:
     from classifiers.classification_data import ClassificationData
 
 # Up to so many texts, such a network.
 _SMALL = 3_000
-# Texts that a training reads in all its epochs, and tokens of the longest: unrolled graphs take about a minute to build
-# and save a tenth of the time of every step; of long texts they would hold thousands of steps.
-_UNROLLED_FROM, _UNROLLED_LENGTH = 500_000, 128
+# Tokens of the longest text: graphs of longer ones would hold thousands of steps.
+_UNROLLED_LENGTH = 128
+# Tokens that a training reads in all its epochs. Compiled loops save a third of a step's processor time, but each batch
+# shape, of which there are up to sixteen, takes two to five seconds to compile.
+_COMPILED_FROM = 5_000_000
 
 
 def choose_sizes(texts: int) -> Sizes:
@@ -27,26 +30,33 @@ def choose_epochs(texts: int) -> int:
 
     Example:
         >>> [choose_epochs(texts) for texts in (500, 6_000, 25_000, 1_000_000)]
-        [40, 20, 8, 3]
+        [38, 11, 5, 3]
     """
-    return round(min(40.0, max(3.0, 20.0 * (6_000 / max(1, texts)) ** 0.642)))
+    return round(min(40.0, max(3.0, 11.0 * (6_000 / max(1, texts)) ** 0.5)))
 
 
 def resolve(config: Config, data: ClassificationData) -> Config:
     """Fills in every value that the configuration leaves open.
+
+    Recurrent loops are unrolled or compiled, never both: XLA would take minutes for an unrolled one.
 
     Args:
         config: as it was given.
         data: prepared; what preparing it has chosen, it has by dotted key.
     """
     epochs = config.training.epochs or choose_epochs(data.training_texts)
-    longest = data.plan.shapes[-1][1]
+    training, longest = config.training, data.plan.shapes[-1][1]
+    unroll = training.unroll
+    if unroll is None:
+        long = worth_unrolling(epochs * data.training_texts)
+        unroll = long and longest <= _UNROLLED_LENGTH and not training.compiled
     return config.with_choices(
         {
             **{f"model.{key}": value for key, value in choose_sizes(data.training_texts)._asdict().items()},
             "training.epochs": epochs,
             "training.precision": fastest_precision(),
-            "training.unroll": epochs * data.training_texts >= _UNROLLED_FROM and longest <= _UNROLLED_LENGTH,
+            "training.unroll": unroll,
+            "training.compiled": not unroll and epochs * data.plan.tokens >= _COMPILED_FROM,
             **data.choices,
         }
     )

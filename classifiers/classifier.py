@@ -11,16 +11,15 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from classifiers.calibration import Calibration
-from classifiers.classification_data import load_tokenizer
+from classifiers.classification_data import TEXT
 from classifiers.config import Config
 from classifiers.model import ClassifierModel
 from classifiers.prediction import Prediction
-from textseq.backend import require_tensorflow
 from textseq.checkpoint import Checkpoint
 from textseq.errors import CheckpointError
-from textseq.identity import check_identity, identity
-from textseq.inference import assign_weights, batched_indices, encode_cut, load_best, padded, text_lines
-from textseq.run_directory import RunDirectory
+from textseq.identity import identity
+from textseq.inference import TrainedRun, batched_indices, encode_cut, padded, text_lines
+from textseq.preparation import load_tokenizer
 from textseq.special_ids import special_ids_of
 from textseq.tokenization import Tokenizer
 
@@ -45,6 +44,12 @@ class EncodedTexts(NamedTuple):
     def empty(self) -> npt.NDArray[np.bool_]:
         """bool[texts]: which hold no token but eos."""
         return np.array([len(ids) == 1 for ids in self.ids], bool)
+
+    def cut(self, longest: int) -> EncodedTexts:
+        """The first tokens of each text, at most `longest`, eos counted."""
+        longer = {index for index, ids in enumerate(self.ids) if len(ids) > longest}
+        ids = [[*ids[: longest - 1], ids[-1]] if len(ids) > longest else ids for ids in self.ids]
+        return EncodedTexts(ids, self.truncated | longer)
 
 
 class Classifier:
@@ -100,17 +105,13 @@ class Classifier:
                 after the training.
             CheckpointError: the weights are truncated or altered, or belong to another configuration.
         """
-        require_tensorflow("classifying")
-        directory = RunDirectory.open(run, "classifiers")
-        best = load_best(directory)
-        config = Config.from_toml(directory.config_path)
-        tokenizer = load_tokenizer(directory)
-        beside = _read_beside(best)
-        own = identity_of(config, tokenizer, beside["labels"])
-        check_identity(best.state.get("identity", {}), own, directory.path, deciding_only=True)
+        trained = TrainedRun.open(run, "classifiers", Config, "classifying")
+        config = trained.config
+        tokenizer = load_tokenizer(trained.directory, TEXT)
+        beside = _read_beside(trained.best)
+        trained.check(identity_of(config, tokenizer, beside["labels"]))
         classifier = cls(make_model(config, tokenizer, len(beside["labels"])), tokenizer, config, **beside)
-        assign_weights(classifier.model, best)
-        classifier.step = best.step
+        classifier.step = trained.assign(classifier.model)
         return classifier
 
     @property
@@ -131,7 +132,19 @@ class Classifier:
             InputError: one text in place of a list, or something else than text.
         """
         lines = text_lines(texts)
-        encoded = self.encode(lines)
+        return self.predict_encoded(lines, self.encode(lines), abstain, for_f1=for_f1)
+
+    def predict_encoded(
+        self, lines: Sequence[str], encoded: EncodedTexts, abstain: bool = False, *, for_f1: bool = False
+    ) -> list[Prediction]:
+        """Labels texts that are cut into ids already.
+
+        Args:
+            lines: text without lone surrogates.
+            encoded: their ids, from `encode`, or fewer of them.
+            abstain: as for `predict`.
+            for_f1: as for `predict`.
+        """
         probabilities = self._probabilities(encoded)
         said = self.calibration.answers(probabilities, for_f1=for_f1)
         confidence = self.calibration.confidence(probabilities, said)
@@ -252,7 +265,7 @@ def make_model(config: Config, tokenizer: Tokenizer, classes: int) -> Classifier
         special_ids=special_ids_of(tokenizer),
         product_dtype=config.training.precision or "float32",
         unroll=bool(config.training.unroll),
-        compiled=config.training.compiled,
+        compiled=bool(config.training.compiled),
         seed=config.seed,
         name="classifier",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 from collections.abc import Callable, Iterator
@@ -28,8 +29,21 @@ from textseq.command_line import (
     setting,
 )
 from textseq.console import json_line, one_line, open_output, print_error, run_command
+from textseq.corpus import read_lines
 from textseq.counted import counted
+from textseq.errors import InputError
 from textseq.progress import TrainingProgress
+from textseq.serving.commands import (
+    TIMEOUT,
+    Keep,
+    RunOrServer,
+    ServedModel,
+    Server,
+    Timeout,
+    add_serving_commands,
+    keep_versions,
+    require_run_or_server,
+)
 
 if TYPE_CHECKING:
     from classifiers import Explanation, Prediction
@@ -37,7 +51,7 @@ if TYPE_CHECKING:
 app = make_app(
     "classifiers",
     help="Train a classifier on labelled text, label text with it, score it, explain it, and export it to be served.",
-    commands=("quickstart", "pretrain", "train", "predict", "evaluate", "explain", "export"),
+    commands=("quickstart", "pretrain", "train", "predict", "evaluate", "explain", "export", "serve", "rollback"),
 )
 
 
@@ -132,37 +146,52 @@ def train(
 
 @app.command()
 def predict(
-    run: Run,
+    run: RunOrServer = None,
+    server: Server = None,
+    model: ServedModel = None,
     input_: Input = "-",
     output: Output = "-",
     abstain: Annotated[
         bool, typer.Option("--abstain", help="Give no label where the confidence is too low; see `evaluate`.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line: all probabilities.")] = False,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="F", help="With --server and --json: the labels' names, assets.extra/labels.txt."),
+    ] = None,
+    timeout: Timeout = TIMEOUT,
     lines_at_once: LinesAtOnce = None,
 ) -> None:
     """Label text, line by line: each input line gives one output line, whatever it holds.
 
     A line is the label, a TAB and its probability; where there was nothing to read, a TAB and "empty: prior" follow.
+    A run answers here; a server, TF Serving or `classifiers serve`, needs no TensorFlow here.
     """
+    require_run_or_server(run, server, model)
+    if server is not None and abstain:
+        raise InputError("--abstain with --server: an export answers always; leave it out, or predict with --run")
+    if server is None and labels is not None:
+        raise InputError("--labels: a run knows its labels; add --server, or leave it out")
     empty = read = 0
+    connections = contextlib.ExitStack()
 
     def load() -> Callable[[list[str], int], Iterator[str]]:
-        from classifiers import Classifier
-
-        classifier = Classifier.load(run)
-        separator = classifier.config.corpus.label_separator
+        if run is not None:
+            predict_lines, separator = _from_run(run, abstain)
+        else:
+            predict_lines, separator = _from_server(connections, str(server), model, labels, timeout), ", "
 
         def predicted(lines: list[str], first_line: int) -> Iterator[str]:
             nonlocal empty, read
-            for prediction in classifier.predict(lines, abstain=abstain):
+            for prediction in predict_lines(lines):
                 read += 1
                 empty += prediction.empty
                 yield json_line(prediction.to_dict()) if as_json else _as_text_line(prediction, separator)
 
         return predicted
 
-    answer_lines(input_, output, lines_at_once, load)
+    with connections:
+        answer_lines(input_, output, lines_at_once, load)
     if empty:
         texts = f"{empty:,} of {counted(read, 'text')}"
         print_error(f"{texts} held nothing to read and got the labels' shares in the training text", prefix="note: ")
@@ -258,12 +287,36 @@ def explain(
 def export(
     run: Run,
     out: Annotated[str, typer.Option(metavar="DIR", help="The folder that TF Serving will watch.")],
+    keep: Keep = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a SavedModel with text in and label out, for TF Serving; prints its folder."""
     import classifiers
 
-    print_path(classifiers.export(run, out), as_json)
+    version = classifiers.export(run, out)
+    keep_versions(version, keep)
+    print_path(version, as_json)
+
+
+add_serving_commands(app, "classifiers")
+
+
+def _from_run(run: str, abstain: bool) -> tuple[Callable[[list[str]], list[Prediction]], str]:
+    """What predicts lines, and what stands between several labels of one."""
+    from classifiers import Classifier
+
+    classifier = Classifier.load(run)
+    return lambda lines: classifier.predict(lines, abstain=abstain), classifier.config.corpus.label_separator
+
+
+def _from_server(
+    connections: contextlib.ExitStack, url: str, model: str | None, labels: str | None, timeout: float
+) -> Callable[[list[str]], list[Prediction]]:
+    from classifiers import RemoteClassifier
+
+    names = None if labels is None else list(read_lines(labels))
+    classifier = RemoteClassifier.connect(url, model, labels=names, timeout=timeout)
+    return connections.enter_context(classifier).predict
 
 
 def _as_text_line(prediction: Prediction, separator: str) -> str:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
 from textseq.batching import BatchingConfig
-from textseq.configuration import Configuration
-from textseq.errors import ConfigurationError
+from textseq.configuration import NOT_GIVEN, Configuration
+from textseq.network_settings import (
+    CellName,
+    Dropout,
+    EmbeddingDropout,
+    EmbeddingUnits,
+    EncoderLayers,
+    EncoderUnits,
+    LayerNorm,
+    Residual,
+    StateDropout,
+    WordDropout,
+    chosen_sizes,
+)
 from textseq.tokenization import TokenizationConfig
 from textseq.training.config import TrainingConfig
-
-_NOT_GIVEN: dict[str, Any] = {"none": "not given"}
 
 
 class CorpusConfig(Configuration):
@@ -20,17 +30,17 @@ class CorpusConfig(Configuration):
 
     train: str | None = Field(
         None,
-        json_schema_extra=_NOT_GIVEN,
+        json_schema_extra=NOT_GIVEN,
         description="Training text with labels: a file, plain, .gz or .xz, or a folder of folders, one for each label.",
     )
     valid: str | None = Field(
         None,
-        json_schema_extra=_NOT_GIVEN,
+        json_schema_extra=NOT_GIVEN,
         description="Validation text with labels; where it is not given, a part of the training text is held out.",
     )
     test: str | None = Field(
         None,
-        json_schema_extra=_NOT_GIVEN,
+        json_schema_extra=NOT_GIVEN,
         description="Test text with labels; it is read only to keep its texts out of the training text.",
     )
     format: Literal["auto", "tsv", "csv", "jsonl", "folder"] = Field(
@@ -76,12 +86,15 @@ class Sizes(NamedTuple):
 
 
 class ModelConfig(Configuration):
-    """The network: embedding, convolution where asked for, bidirectional recurrent layers, pooling, output layer."""
+    """The network: embedding, convolution where asked for, bidirectional recurrent layers, pooling, output layer.
 
-    cell: Literal["lstm", "gru", "simple_rnn"] = Field("lstm", description="Recurrent cell: lstm, gru or simple_rnn.")
-    embedding_units: int | None = Field(None, ge=1, description="Size of an embedded token.")
-    encoder_units: int | None = Field(None, ge=1, description="State of each direction of the encoder.")
-    encoder_layers: int = Field(1, ge=1, le=16, description="Stacked bidirectional layers.")
+    Beside it, where `ngrams` is not 0, stands a bag of n-grams; their logits are added.
+    """
+
+    cell: CellName = "lstm"
+    embedding_units: EmbeddingUnits = None
+    encoder_units: EncoderUnits = None
+    encoder_layers: EncoderLayers = 1
     convolution_filters: int = Field(
         0, ge=0, description="Filters of a convolution over the embedded tokens before the recurrence; 0: none."
     )
@@ -93,15 +106,24 @@ class ModelConfig(Configuration):
         "attention (additive); several are concatenated.",
     )
     attention_units: int = Field(64, ge=1, description="Hidden layer of the attention pooling.")
-    residual: bool = Field(False, description="Add a layer's input to its output where the sizes are equal.")
-    layer_norm: bool = Field(False, description="Layer normalisation inside the recurrent cells.")
-    embedding_dropout: float = Field(0.5, ge=0, lt=1, description="On embedded tokens.")
-    state_dropout: float = Field(
-        0.2, ge=0, lt=1, description="Variational, on the recurrent state, one mask for all steps."
+    ngrams: int = Field(
+        2,
+        ge=0,
+        le=5,
+        description="Beside the recurrent layers, a weight for every n-gram of up to so many tokens, as a linear "
+        "classifier on a bag of n-grams has; 0: none.",
     )
-    layer_dropout: float = Field(0.3, ge=0, lt=1, description="Between the layers.")
-    pooled_dropout: float = Field(0.5, ge=0, lt=1, description="Before the output layer.")
-    word_dropout: float = Field(0.1, ge=0, lt=1, description="Share of tokens replaced by unk.")
+    ngram_buckets: int = Field(
+        2**17, ge=1, description="Weights that the n-grams of several tokens share by hash; a power of two."
+    )
+    residual: Residual = False
+    layer_norm: LayerNorm = False
+    embedding_dropout: EmbeddingDropout = 0.5
+    state_dropout: StateDropout = 0.2
+    layer_dropout: Dropout = Field(0.3, description="Between the layers.")
+    pooled_dropout: Dropout = Field(0.5, description="Before the output layer.")
+    word_dropout: WordDropout = 0.3
+    ngram_dropout: float = Field(0.3, ge=0, lt=1, description="Share of n-grams left out.")
 
     @field_validator("pooling")
     @classmethod
@@ -111,6 +133,13 @@ class ModelConfig(Configuration):
                 raise ValueError(f"{kind} is listed {pooling.count(kind)} times; list it once")
         return pooling
 
+    @field_validator("ngram_buckets")
+    @classmethod
+    def _check_ngram_buckets(cls, buckets: int) -> int:
+        if buckets & (buckets - 1):
+            raise ValueError(f"received {buckets}, expected a power of two, such as {1 << buckets.bit_length() - 1}")
+        return buckets
+
     @property
     def sizes(self) -> Sizes:
         """The sizes, all chosen.
@@ -118,11 +147,7 @@ class ModelConfig(Configuration):
         Raises:
             ConfigurationError: one is still open.
         """
-        values = {name: getattr(self, name) for name in Sizes._fields}
-        for name, value in values.items():
-            if value is None:
-                raise ConfigurationError(f"model.{name} is unset, expected a number of units; set it")
-        return Sizes(**values)
+        return chosen_sizes(self, Sizes)
 
 
 class ClassifierTrainingConfig(TrainingConfig):
@@ -139,10 +164,10 @@ class ClassifierTrainingConfig(TrainingConfig):
         0.0, ge=0, description="Focal loss: examples that are already right count less (Lin et al. 2017); 0: none."
     )
     l2: float = Field(0.0, ge=0, description="L2 penalty on the kernels, added to the loss.")
-    compiled: bool = Field(
-        False,
-        description="Compile the recurrent loops with XLA: a few seconds for each batch shape, then a third less "
-        "processor time; for long trainings.",
+    compiled: bool | None = Field(
+        None,
+        description="Compile the recurrent loops with XLA, where they are not unrolled: a few seconds for each batch "
+        "shape, then a third less processor time; for long trainings.",
     )
     adversarial: Literal["none", "adversarial", "virtual"] = Field(
         "none",
@@ -167,7 +192,7 @@ class Config(Configuration):
     )
     corpus: CorpusConfig = CorpusConfig()
     cleaning: CleaningConfig = CleaningConfig()
-    tokenization: TokenizationConfig = TokenizationConfig(algorithm="unigram", sampling=0.1)
+    tokenization: TokenizationConfig = TokenizationConfig(algorithm="unigram", sampling=0.3)
     batching: BatchingConfig = BatchingConfig(max_length=4096)
     model: ModelConfig = ModelConfig()
     training: ClassifierTrainingConfig = ClassifierTrainingConfig()

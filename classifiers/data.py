@@ -14,34 +14,20 @@ The folder is made aside and put in place at the end, so a run has all of it or 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from classifiers.classification_data import (
-    LABELS,
-    ClassificationBatch,
-    ClassificationData,
-    tokenizer_path,
-    training_part,
-)
+from classifiers.classification_data import LABELS, TEXT, ClassificationBatch, ClassificationData, training_part
 from classifiers.cleaning import CUT, TextCleaningReport
 from classifiers.corpus import require_corpora
 from classifiers.parts import named_train, text_path, write_parts
 from classifiers.vocabulary import learn_vocabulary
 from textseq.batching import BatchPlan
 from textseq.corpus import read_lines
-from textseq.prepared import (
-    fingerprint,
-    fingerprints,
-    prepared_before,
-    require_readable,
-    settings_of,
-    write_json,
-    write_prepared,
-)
-from textseq.run_directory import RunDirectory, replace_directory
+from textseq.preparation import Made, Making, prepare
+from textseq.prepared import Notify, require_readable, settings_of, write_json
+from textseq.run_directory import RunDirectory
 from textseq.token_sampling import Shortening, encoded_ids, lengths_of, sampled_lengths
 from textseq.token_store import TokenStore
 from textseq.tokenization import Tokenizer
@@ -50,10 +36,6 @@ if TYPE_CHECKING:
     from classifiers.config import Config
 
 __all__ = ["ClassificationBatch", "ClassificationData", "choose_token_budget", "prepare_data"]
-
-_CLEANING = "cleaning.json"
-
-Notify = Callable[[str], None]
 
 
 def prepare_data(config: Config, run: RunDirectory, notify: Notify) -> ClassificationData:
@@ -77,14 +59,16 @@ def prepare_data(config: Config, run: RunDirectory, notify: Notify) -> Classific
         RunDirectoryError: the run was prepared from other text or with another configuration.
         OutputError: the disk is full.
     """
-    prepared = prepared_before(run, _settings(config), config.corpus.files, notify, held_out="valid", keys=("shapes",))
-    if prepared is not None:
-        data = _opened(config, run, prepared)
-        notify(f"data: {data.training_texts:,} training texts, prepared before")
-        return data
-    named_train(config)
-    _require_readable(config)
-    return _opened(config, run, _prepare(config, run, notify))
+    return prepare(
+        run,
+        _settings(config),
+        config.corpus.files,
+        notify,
+        held_out="valid",
+        check=partial(_check_corpus, config),
+        make=partial(_make, config),
+        opened=partial(ClassificationData, run, config),
+    )
 
 
 def choose_token_budget(texts: int, mean_tokens: float, longest: int) -> int:
@@ -116,45 +100,27 @@ def _settings(config: Config) -> dict[str, Any]:
     return settings
 
 
-def _require_readable(config: Config) -> None:
+def _check_corpus(config: Config) -> None:
     """Checks, before any work, that all files and folders can be read, and that no two are standard input."""
+    named_train(config)
     files = config.corpus.files
     require_corpora(files.values(), config.corpus)
     require_readable({role: path for role, path in files.items() if not Path(path).is_dir()})
 
 
-def _opened(config: Config, run: RunDirectory, prepared: Mapping[str, Any]) -> ClassificationData:
-    record = json.loads((run.data_path / _CLEANING).read_text(encoding="utf-8"))
-    return ClassificationData(run, config, prepared, TextCleaningReport.from_dict(record["report"]))
-
-
-def _prepare(config: Config, run: RunDirectory, notify: Notify) -> dict[str, Any]:
-    """Makes both folders anew and returns the content of prepared.json."""
-    inputs = {role: fingerprint(path) for role, path in config.corpus.files.items()}
+def _make(config: Config, making: Making) -> Made:
+    """Cleans, splits and tokenizes the corpus."""
+    folder, notify = making.folder, making.notify
     report = TextCleaningReport()
-    choices: dict[str, int] = {}
-    with replace_directory(run.data_path) as folder:
-        labels = write_parts(config, folder, report, notify)
-        tokenizer = _tokenizer(config, folder, choices, notify)
-        with replace_directory(run.tokenizer_path) as models:
-            tokenizer_path(models).write_bytes(tokenizer.model_bytes)
-        training = _write_store(config, folder, "train", tokenizer, report, CUT, notify)
-        validation = _write_store(config, folder, "valid", tokenizer, report, "validation_cut", notify)
-        plan = _choose_plan(config, folder, tokenizer, training, choices)
-        for name, value in choices.items():
-            notify(f"chosen from the corpus: {name} = {value:,}")
-        notify(f"data: {len(training):,} training texts, {len(validation):,} validation texts")
-        write_json(folder / LABELS, labels.to_dict())
-        record = {
-            "report": report.to_dict(),
-            "training_texts": len(training),
-            "validation_texts": len(validation),
-            "validation_from": "split" if config.corpus.valid is None else "file",
-        }
-        write_json(folder / _CLEANING, record)
-        files = fingerprints(data=folder, tokenizer=run.tokenizer_path)
-        shapes = [list(shape) for shape in plan.shapes]
-        return write_prepared(folder, _settings(config), inputs, choices, files, shapes=shapes)
+    labels = write_parts(config, folder, report, notify)
+    tokenizer = _tokenizer(config, folder, making.choices, notify)
+    making.write_tokenizers({TEXT: tokenizer})
+    training = _write_store(config, folder, "train", tokenizer, report, CUT, notify)
+    validation = _write_store(config, folder, "valid", tokenizer, report, "validation_cut", notify)
+    plan = _choose_plan(config, folder, tokenizer, training, making.choices)
+    write_json(folder / LABELS, labels.to_dict())
+    more = {"validation_from": "split" if config.corpus.valid is None else "file"}
+    return Made(report, plan, len(training), len(validation), more)
 
 
 def _tokenizer(config: Config, folder: Path, choices: dict[str, int], notify: Notify) -> Tokenizer:
@@ -190,14 +156,12 @@ def _choose_plan(
     config: Config, folder: Path, tokenizer: Tokenizer, store: TokenStore, choices: dict[str, int]
 ) -> BatchPlan:
     """Chooses the token budget and the shapes, for sampled lengths where subwords are sampled."""
-    batching = config.batching
     lengths = lengths_of([store])
     amount = config.tokenization.sampling
     if amount:
         part = training_part(folder, tokenizer, store)
-        lengths = sampled_lengths([part], amount, batching.max_length, seed=config.seed)
-    if batching.token_budget is None:
+        lengths = sampled_lengths([part], amount, config.batching.max_length, seed=config.seed)
+    if config.batching.token_budget is None:
         budget = choose_token_budget(len(lengths), float(lengths.mean()), int(lengths.max()))
         choices["batching.token_budget"] = budget
-        batching = batching.model_copy(update={"token_budget": budget})
-    return BatchPlan(lengths, batching)
+    return BatchPlan(lengths, config.with_choices(choices).batching)

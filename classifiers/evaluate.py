@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from classifiers.calibration import Calibration, reliability
 from classifiers.cleaning import key_of
@@ -72,57 +72,80 @@ def evaluate(
     inventory = _inventory(directory)
     reading = {"format": format, "text_column": text_column, "label_column": label_column}
     given = {option: value for option, value in reading.items() if value is not None}
-    overrides = [f"corpus.{option}={toml_value(value)}" for option, value in given.items()]
-    config = Config.from_toml(directory.config_path).with_overrides(overrides)
-    labelled = list(read_labelled(test, config.corpus))
-    targets = inventory.multi_hot([numbers_of(text, inventory) for text in labelled]).astype(bool)
-    separator = config.corpus.label_separator
-    others = None
-    if baseline is not None and not os.path.isdir(baseline):
-        others = _labels_in_file(baseline, inventory, separator, len(labelled), test)
-    elif baseline is not None:
-        _require_same_labels(RunDirectory.open(baseline, "classifiers"), directory, inventory)
+    labelled = _read(directory, test, inventory, given)
+    others = None if baseline is None else _baseline_answers(baseline, directory, labelled)
     # TensorFlow takes seconds to import; by here it is sure to be needed.
     from classifiers.classifier import Classifier
     from textseq.training.machine import machine
 
     classifier = Classifier.load(run)
-    texts = text_lines([text.text for text in labelled])
     started = time.perf_counter()
-    uncalibrated, probabilities = _probabilities(classifier, texts)
+    uncalibrated, probabilities = _probabilities(classifier, labelled.texts)
     seconds = time.perf_counter() - started
     said = classifier.calibration.answers(probabilities)
     if baseline is not None and others is None:
-        other = Classifier.load(baseline)
-        others = _reordered(other.calibration.answers(_probabilities(other, texts)[1]), other.labels, inventory)
-    multi_label = inventory.multi_label
-    lines = [f"{separator.join(one.labels)}\t{text}" for one, text in zip(labelled, texts, strict=True)]
-    threshold, f1_at_threshold = _at_threshold(classifier.calibration, probabilities, targets, inventory)
+        others = _answers_of(Classifier.load(baseline), labelled)
+    texts, targets = labelled.texts, labelled.targets
     return Evaluation(
-        scores=classification_scores(
-            targets, probabilities, inventory.labels, said=said, multi_label=multi_label, uncalibrated=uncalibrated
-        ),
+        **_scored(classifier.calibration, labelled, uncalibrated, probabilities, said),
         run=os.fspath(run),
         step=classifier.step,
         seed=classifier.config.seed,
-        test=TextFile.of(test, lines),
-        temperature=classifier.calibration.temperature,
-        abstention=_abstention(classifier.calibration, probabilities, said, targets),
-        f1_threshold=threshold,
-        f1_at_threshold=f1_at_threshold,
+        test=TextFile.of(test, labelled.lines),
         baseline=None if baseline is None else os.fspath(baseline),
-        comparison=None if others is None else compare(targets, said, others, multi_label=multi_label),
+        comparison=None if others is None else compare(targets, said, others, multi_label=inventory.multi_label),
         lengths=tuple(scores_by_length(texts, targets, said)) if by_length else (),
         in_training=_in_training(directory, texts),
         seconds=seconds,
         machine=machine(),
         reading=tuple(given.items()),
-        answers=tuple(tuple(label for label, yes in zip(inventory.labels, row, strict=True) if yes) for row in said),
-        reliability=(
-            tuple(reliability(uncalibrated, targets, multi_label=multi_label)),
-            tuple(reliability(probabilities, targets, multi_label=multi_label)),
-        ),
     )
+
+
+class _Labelled(NamedTuple):
+    """The text to score, as the run reads it."""
+
+    path: PathLike
+    texts: list[str]
+    targets: Said
+    lines: list[str]
+    """Of each text, label TAB text."""
+    inventory: LabelInventory
+    separator: str
+    """Between the labels of one text."""
+
+
+def _read(directory: RunDirectory, test: PathLike, inventory: LabelInventory, given: Mapping[str, str]) -> _Labelled:
+    overrides = [f"corpus.{option}={toml_value(value)}" for option, value in given.items()]
+    config = Config.from_toml(directory.config_path).with_overrides(overrides)
+    labelled = list(read_labelled(test, config.corpus))
+    targets = inventory.multi_hot([numbers_of(text, inventory) for text in labelled]).astype(bool)
+    texts = text_lines([text.text for text in labelled])
+    separator = config.corpus.label_separator
+    lines = [f"{separator.join(one.labels)}\t{text}" for one, text in zip(labelled, texts, strict=True)]
+    return _Labelled(test, texts, targets, lines, inventory, separator)
+
+
+def _scored(
+    calibration: Calibration, labelled: _Labelled, uncalibrated: Floats, probabilities: Floats, said: Said
+) -> dict[str, Any]:
+    """What follows from the answers alone, by the names that `Evaluation` has for it."""
+    targets, inventory = labelled.targets, labelled.inventory
+    labels, multi_label = inventory.labels, inventory.multi_label
+    threshold, f1_at_threshold = _at_threshold(calibration, probabilities, targets, inventory)
+    return {
+        "scores": classification_scores(
+            targets, probabilities, labels, said=said, multi_label=multi_label, uncalibrated=uncalibrated
+        ),
+        "temperature": calibration.temperature,
+        "abstention": _abstention(calibration, probabilities, said, targets),
+        "f1_threshold": threshold,
+        "f1_at_threshold": f1_at_threshold,
+        "answers": tuple(tuple(label for label, yes in zip(labels, row, strict=True) if yes) for row in said),
+        "reliability": tuple(
+            tuple(reliability(each, targets, multi_label=multi_label)) for each in (uncalibrated, probabilities)
+        ),
+    }
 
 
 def _inventory(directory: RunDirectory) -> LabelInventory:
@@ -150,6 +173,20 @@ def _probabilities(classifier: Classifier, texts: Sequence[str]) -> tuple[Floats
     return both[0], both[1]
 
 
+def _baseline_answers(baseline: PathLike, run: RunDirectory, labelled: _Labelled) -> Said | None:
+    """The answers in a file; None where the baseline is a run, which is yet to answer."""
+    if os.path.isdir(baseline):
+        _require_same_labels(RunDirectory.open(baseline, "classifiers"), run, labelled.inventory)
+        return None
+    return _labels_in_file(baseline, labelled)
+
+
+def _answers_of(classifier: Classifier, labelled: _Labelled) -> Said:
+    """What another run says, its columns in the order of the inventory."""
+    said = classifier.calibration.answers(_probabilities(classifier, labelled.texts)[1])
+    return said[:, [classifier.labels.index(label) for label in labelled.inventory.labels]]
+
+
 def _require_same_labels(baseline: RunDirectory, run: RunDirectory, inventory: LabelInventory) -> None:
     others = _inventory(baseline)
     if set(others.labels) != set(inventory.labels) or others.multi_label != inventory.multi_label:
@@ -160,26 +197,22 @@ def _require_same_labels(baseline: RunDirectory, run: RunDirectory, inventory: L
         )
 
 
-def _reordered(said: Said, labels: Sequence[str], inventory: LabelInventory) -> Said:
-    """Answers with their columns in the order of the inventory."""
-    return said[:, [labels.index(label) for label in inventory.labels]]
-
-
-def _labels_in_file(path: PathLike, inventory: LabelInventory, separator: str, expected: int, test: PathLike) -> Said:
+def _labels_in_file(path: PathLike, labelled: _Labelled) -> Said:
     """The answers of another classifier: a line for each text, whose first TAB separated field holds the labels."""
+    inventory, expected = labelled.inventory, len(labelled.texts)
     rows = []
     for number, line in enumerate(read_lines(path), start=1):
         written, *notes = line.split("\t")
         if ABSTAINED in notes:
             message = "is left without an answer by `predict --abstain`; predict without it"
             raise CorpusError(message, path, number)
-        labels = written.split(separator) if inventory.multi_label else [written]
+        labels = written.split(labelled.separator) if inventory.multi_label else [written]
         labels = [label.strip() for label in labels if label.strip() or not inventory.multi_label]
         rows.append(numbers_of(LabelledText("", tuple(labels), number, os.fspath(path)), inventory))
     if len(rows) != expected:
-        raise CorpusError(
-            f"has {len(rows):,} lines, but {os.fspath(test)} has {expected:,} texts; expected the label of each", path
-        )
+        test = os.fspath(labelled.path)
+        message = f"has {len(rows):,} lines, but {test} has {expected:,} texts; expected the label of each"
+        raise CorpusError(message, path)
     return inventory.multi_hot(rows).astype(bool)
 
 

@@ -12,8 +12,8 @@ from classifiers.comparison import Comparison
 from classifiers.length_scores import LengthScores
 from classifiers.score import shown_number
 from classifiers.scores import ClassificationScores, Table
-from textseq import __version__
 from textseq.errors import InputError
+from textseq.run_evaluation import RunEvaluation
 from textseq.text_file import TextFile
 
 if TYPE_CHECKING:
@@ -37,54 +37,40 @@ class Abstention:
     accuracy: float | None
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores of a run, with the conditions they were measured under.
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(RunEvaluation):
+    """Scores of a run, with the conditions they were measured under (see `RunEvaluation` for more of these).
 
     Attributes:
         scores: accuracy, F1 and all else, with 95 % confidence intervals.
-        run: the run directory.
-        step: training step of the weights.
-        seed: of the training.
         test: the text that was scored; its sum is of "label TAB text" lines, which for a .tsv are the file's own.
         temperature: that logits were divided by; fitted on the validation text.
         abstention: what comes of abstaining.
         f1_threshold: with two labels, the probability from which the second is said for the largest macro F1 on the
             validation text; None otherwise.
         f1_at_threshold: macro F1 with that threshold in place of one half; None as above.
-        baseline: run directory, or file of labels, that the run was compared with; None for none.
         comparison: the comparison with the baseline; None without one.
         lengths: accuracy and macro F1 by text length; empty where not asked for.
         in_training: texts that stand in the training text of the run as well; None where its data/ is gone.
-        seconds: that predicting took, the building of its graph included, loading the run not.
-        machine: processor and cores.
         reading: what the call said of the file's format and columns, by option; empty for the run's own.
-        version: of dragoman.
         answers: the labels said of each text.
         reliability: the bins of a reliability diagram, before calibration and after.
     """
 
     scores: ClassificationScores
-    run: str
-    step: int | None
-    seed: int
     test: TextFile
     temperature: float
     abstention: Abstention
     f1_threshold: float | None
     f1_at_threshold: float | None
-    baseline: str | None
     comparison: Comparison | None
     lengths: tuple[LengthScores, ...]
     in_training: int | None
-    seconds: float
-    machine: str
     reading: tuple[tuple[str, str], ...] = ()
-    version: str = __version__
     answers: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
     reliability: tuple[tuple[ReliabilityBin, ...], tuple[ReliabilityBin, ...]] = field(default=((), ()), repr=False)
 
-    COLUMNS: ClassVar[tuple[str, ...]] = ClassificationScores.COLUMNS
+    EXAMPLES: ClassVar[str] = "texts"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -94,7 +80,7 @@ class Evaluation:
     @property
     def texts_per_second(self) -> float:
         """Speed of predicting."""
-        return self.scores.texts / self.seconds if self.seconds > 0 else 0.0
+        return self._per_second
 
     @property
     def command(self) -> str:
@@ -164,11 +150,7 @@ class Evaluation:
             "temperature": self.temperature,
             "abstention": asdict(self.abstention),
             "in_training": self.in_training,
-            "seconds": round(self.seconds, 3),
-            "texts_per_second": round(self.texts_per_second, 1),
-            "machine": self.machine,
-            "version": self.version,
-            "command": self.command,
+            **self._measured(),
         }
         if self.f1_threshold is not None:
             values["f1_threshold"] = {"threshold": self.f1_threshold, "macro_f1": self.f1_at_threshold}
@@ -190,15 +172,12 @@ class Evaluation:
         rows.append(("accuracy, abstaining", shown_number(answered.accuracy), "", conditions))
         if self.comparison is not None:
             rows += self.comparison.rows()
-        step = "" if self.step is None else f", step {self.step:,}"
-        said = [
-            ("text", f"{self.test.path}: {self.test.lines:,} texts"),
-            ("run", f"{self.run}{step}, seed {self.seed}, temperature {self.temperature:.2f}"),
-            ("time", f"{self.seconds:.1f} s, {self.texts_per_second:,.1f} texts/s, {self.machine}"),
-            *([("baseline", self.baseline)] if self.baseline is not None else []),
-            *(("note", note) for note in self.notes),
-        ]
-        return rows + [(name, "", "", words) for name, words in said]
+        text = f"{self.test.path}: {self.test.lines:,} texts"
+        return rows + self._last_rows(text, f"temperature {self.temperature:.2f}", self.notes)
+
+    @property
+    def _answered(self) -> int:
+        return self.scores.texts
 
     def tables(self) -> list[Table]:
         """More tables: of each label, the confusion matrix, and the scores by text length where they were asked for."""

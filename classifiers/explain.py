@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from classifiers.classifier import Classifier
+from classifiers.classifier import Classifier, EncodedTexts
 from classifiers.explanation import Explanation, Method, WordWeight
 from classifiers.labels import listed
 from classifiers.prediction import Prediction
@@ -84,16 +84,38 @@ def explain(
     if steps < 1:
         raise InputError(f"steps: received {steps}, expected 1 or more; {STEPS} is usual")
     lines = text_lines(texts)
-    predictions = classifier.predict(lines)
+    return explain_encoded(classifier, lines, classifier.encode(lines), chosen, label, steps=steps)
+
+
+def explain_encoded(
+    classifier: Classifier,
+    lines: Sequence[str],
+    encoded: EncodedTexts,
+    method: Method = "gradients",
+    label: str | None = None,
+    *,
+    steps: int = STEPS,
+) -> list[Explanation]:
+    """Explains the prediction for texts that are cut into ids already; see `explain`.
+
+    Args:
+        classifier: a trained one.
+        lines: text without lone surrogates.
+        encoded: their ids, from `Classifier.encode`, or fewer of them.
+        method: "gradients" or "attention".
+        label: one of the classifier's.
+        steps: points of the path.
+    """
+    predictions = classifier.predict_encoded(lines, encoded)
     named = [prediction.label if label is None else label for prediction in predictions]
-    ids = classifier.encode(lines).ids
+    ids = encoded.ids
     found: list[_TokenWeights]
-    if chosen == "attention":
+    if method == "attention":
         found = _attention(classifier, ids)
     else:
         found = _integrated_gradients(classifier, ids, [classifier.labels.index(one) for one in named], steps)
     return [
-        _explanation(classifier, *each, chosen)
+        _explanation(classifier, *each, method)
         for each in zip(predictions, named, (len(one) - 1 for one in ids), found, strict=True)
     ]
 
@@ -202,10 +224,33 @@ def _functions(classifier: Classifier) -> _Functions:
 
 
 def _compiled(model: Any, multi_label: bool) -> _Functions:
-    special = model.special_ids
-
     def attention(token_ids: tf.Tensor) -> tf.Tensor:
         return model.read(model.embed(token_ids), model.token_mask(token_ids)).attention_weights
+
+    ids, points, numbers, number = (
+        tf.TensorSpec(shape, dtype)
+        for shape, dtype in (([None, None], tf.int32), ([None], tf.float32), ([None], tf.int32), ([], tf.float32))
+    )
+    gradients = path_gradients(model, multi_label)
+    return _Functions(
+        tf.function(attention, input_signature=[ids], autograph=False),
+        tf.function(gradients, input_signature=[ids, points, numbers, number], autograph=False),
+    )
+
+
+def path_gradients(model: Any, multi_label: bool) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """What is integrated: a function of TensorFlow tensors, for graphs of a model's own.
+
+    Args:
+        model: a `ClassifierModel`.
+        multi_label: whether a text can have several labels.
+
+    Returns:
+        A function of int32[rows, length] ids, float32[rows] places on the way from the baseline (0) to the text (1),
+        int32[rows] labels and the temperature float32[]. It gives float32[rows, length], the gradient at the place
+        times the way, and float32[rows], the log-odds there.
+    """
+    special = model.special_ids
 
     def baseline(token_ids: tf.Tensor, embedded: tf.Tensor) -> tf.Tensor:
         kept = tf.logical_or(token_ids == special.eos_id, token_ids == special.pad_id)
@@ -233,14 +278,7 @@ def _compiled(model: Any, multi_label: bool) -> _Functions:
             value = log_odds(logits / temperature, labels)
         return tf.reduce_sum(tape.gradient(value, point) * way, axis=-1), value
 
-    ids, points, numbers, number = (
-        tf.TensorSpec(shape, dtype)
-        for shape, dtype in (([None, None], tf.int32), ([None], tf.float32), ([None], tf.int32), ([], tf.float32))
-    )
-    return _Functions(
-        tf.function(attention, input_signature=[ids], autograph=False),
-        tf.function(gradients, input_signature=[ids, points, numbers, number], autograph=False),
-    )
+    return gradients
 
 
 def _lengths(ids: Sequence[Sequence[int]]) -> npt.NDArray[np.int64]:

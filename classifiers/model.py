@@ -1,4 +1,8 @@
-"""The classifier's network: embedding, convolution, bidirectional recurrent layers, pooling, output layer."""
+"""The classifier's network: embedding, convolution, bidirectional recurrent layers, pooling, output layer.
+
+Beside it stands a bag of n-grams (`textseq.layers.ngram_weights`), whose logits are added: a wide part beside a deep
+one, as Cheng et al. 2016 (arXiv:1606.07792) put it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from classifiers.config import ModelConfig
 from textseq.layers.bidirectional_encoder import BidirectionalEncoder
 from textseq.layers.convolution import Convolution
 from textseq.layers.dropout import dropout, word_dropout
+from textseq.layers.ngram_weights import NgramWeights
 from textseq.layers.pooling import Pooling
 from textseq.layers.product import product, training_kernel
 from textseq.special_ids import SpecialIds
@@ -20,13 +25,15 @@ class Reading(NamedTuple):
     """What the network makes of a batch of texts; every array leads with the batch."""
 
     logits: Any
-    """float[batch, classes]."""
+    """float[batch, classes], of the network and the n-grams together."""
+    ngram_logits: Any
+    """float[batch, classes], what the n-grams add; None without them."""
     attention_weights: Any
     """float[batch, length], how much each token counts in the attention pooling; None without it."""
 
 
 class ClassifierModel(keras.Model):
-    """Embedding, convolution where asked for, encoder, pooling, output layer.
+    """Embedding, convolution where asked for, encoder, pooling, output layer; beside them the bag of n-grams.
 
     The config must be resolved: no size is None.
 
@@ -96,6 +103,19 @@ class ClassifierModel(keras.Model):
         self.pooling = Pooling(
             config.pooling, config.attention_units, product_dtype=product_dtype, seed=seed + 300, name="pooling"
         )
+        self.ngrams = (
+            NgramWeights(
+                vocabulary_size,
+                classes,
+                config.ngrams,
+                config.ngram_buckets,
+                rate=config.ngram_dropout,
+                seed=seed + 500,
+                name="ngrams",
+            )
+            if config.ngrams
+            else None
+        )
         self._build_weights(seed)
 
     def _build_weights(self, seed: int) -> None:
@@ -112,6 +132,8 @@ class ClassifierModel(keras.Model):
             initializer=keras.initializers.GlorotUniform(seed + 400),
         )
         self.output_bias = self.add_weight(name="output_bias", shape=(self.classes,), initializer="zeros")
+        if self.ngrams is not None:
+            self.ngrams.build()
         self.built = True
 
     def token_mask(self, token_ids: Any) -> Any:
@@ -119,30 +141,59 @@ class ClassifierModel(keras.Model):
         return ops.not_equal(token_ids, self.special_ids.pad_id)
 
     def embed(self, token_ids: Any, training: bool = False) -> Any:
-        """The embedded tokens.
+        """What the network reads, and behind it what the n-grams add to the logits.
 
         Args:
             token_ids: int32[batch, length], right-padded, each ending in eos.
             training: whether words and embedded values are dropped.
 
         Returns:
-            float[batch, length, units].
+            float[batch, length, units + classes]; without n-grams float[batch, length, units].
         """
         config = self.config
+        # The end of a text is no word of it.
+        words = ops.logical_and(self.token_mask(token_ids), ops.not_equal(token_ids, self.special_ids.eos_id))
+        added = None if self.ngrams is None else self.ngrams(token_ids, mask=words, training=training)
         if training and config.word_dropout > 0:
             token_ids = self._drop_words(token_ids)
-        return dropout(self.embedding(token_ids), config.embedding_dropout, self.seed_generator, training)
+        embedded = dropout(self.embedding(token_ids), config.embedding_dropout, self.seed_generator, training)
+        return embedded if added is None else ops.concatenate([embedded, added], axis=-1)
 
     def read(self, embedded: Any, token_mask: Any, training: bool = False) -> Reading:
-        """Reads embedded texts; adversarial training and explanations come in here.
+        """Reads embedded texts; explanations come in here.
 
         Args:
-            embedded: float[batch, length, units], from `embed`.
+            embedded: from `embed`.
             token_mask: bool[batch, length], True for a real token; one at least in each row.
             training: whether dropout is drawn.
 
         Returns:
             See `Reading`.
+        """
+        embedded, added = self.divided(embedded)
+        logits, attention_weights = self.read_network(embedded, token_mask, training)
+        if added is None:
+            return Reading(logits, None, attention_weights)
+        ngram_logits = ops.sum(added, axis=1)
+        return Reading(logits + ngram_logits, ngram_logits, attention_weights)
+
+    def divided(self, embedded: Any) -> tuple[Any, Any]:
+        """The two parts of what `embed` gives: for the network float[batch, length, units], and of the n-grams."""
+        if self.ngrams is None:
+            return embedded, None
+        units = self.sizes.embedding_units
+        return embedded[..., :units], embedded[..., units:]
+
+    def read_network(self, embedded: Any, token_mask: Any, training: bool = False) -> tuple[Any, Any]:
+        """Reads embedded texts without their n-grams; adversarial training comes in here.
+
+        Args:
+            embedded: float[batch, length, units].
+            token_mask: bool[batch, length], True for a real token; one at least in each row.
+            training: whether dropout is drawn.
+
+        Returns:
+            Logits float[batch, classes], and the weights of the attention pooling, None without it.
         """
         config = self.config
         if self.convolution is not None:
@@ -151,7 +202,7 @@ class ClassifierModel(keras.Model):
         pooled, attention_weights = self.pooling(states, mask=token_mask, training=training)
         pooled = dropout(pooled, config.pooled_dropout, self.seed_generator, training)
         kernel = training_kernel(self.output_kernel, self.product_dtype, training)
-        return Reading(product(pooled, kernel) + self.output_bias, attention_weights)
+        return product(pooled, kernel) + self.output_bias, attention_weights
 
     def call(self, token_ids: Any, training: bool = False) -> Any:
         """Reads texts.

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from classifiers.config import CleaningConfig, Sizes
 from textseq.batching import BatchingConfig
-from textseq.configuration import Configuration
-from textseq.errors import ConfigurationError
+from textseq.configuration import NOT_GIVEN, Configuration
+from textseq.network_settings import (
+    CellName,
+    Dropout,
+    EmbeddingDropout,
+    EmbeddingUnits,
+    LayerNorm,
+    StateDropout,
+    Units,
+    WordDropout,
+    chosen_sizes,
+)
 from textseq.tokenization import TokenizationConfig
 from textseq.training.config import TrainingConfig
-
-_NOT_GIVEN: dict[str, Any] = {"none": "not given"}
 
 
 class PretrainingCorpusConfig(Configuration):
@@ -21,12 +29,12 @@ class PretrainingCorpusConfig(Configuration):
 
     text: str | None = Field(
         None,
-        json_schema_extra=_NOT_GIVEN,
+        json_schema_extra=NOT_GIVEN,
         description="Text to pretrain on: a file, one text a line, plain, .gz or .xz, or a folder of text files.",
     )
     valid_text: str | None = Field(
         None,
-        json_schema_extra=_NOT_GIVEN,
+        json_schema_extra=NOT_GIVEN,
         description="Validation text, written alike; where it is not given, a part of the text is held out.",
     )
 
@@ -51,16 +59,14 @@ class WindowBatchingConfig(BatchingConfig):
 class LanguageModelConfig(Configuration):
     """The network: embedding, a recurrent layer in each direction, output by the embedding (Dai and Le 2015)."""
 
-    cell: Literal["lstm", "gru", "simple_rnn"] = Field("lstm", description="Recurrent cell: lstm, gru or simple_rnn.")
-    embedding_units: int | None = Field(None, ge=1, description="Size of an embedded token.")
-    encoder_units: int | None = Field(None, ge=1, description="State of each direction.")
-    layer_norm: bool = Field(False, description="Layer normalisation inside the recurrent cells.")
-    embedding_dropout: float = Field(0.2, ge=0, lt=1, description="On embedded tokens.")
-    state_dropout: float = Field(
-        0.1, ge=0, lt=1, description="Variational, on the recurrent state, one mask for all steps."
-    )
-    output_dropout: float = Field(0.2, ge=0, lt=1, description="On the states before the output layer.")
-    word_dropout: float = Field(0.0, ge=0, lt=1, description="Share of tokens that are read as unk.")
+    cell: CellName = "lstm"
+    embedding_units: EmbeddingUnits = None
+    encoder_units: Units = Field(None, description="State of each direction.")
+    layer_norm: LayerNorm = False
+    embedding_dropout: EmbeddingDropout = 0.2
+    state_dropout: StateDropout = 0.1
+    output_dropout: Dropout = Field(0.2, description="On the states before the output layer.")
+    word_dropout: WordDropout = 0.0
 
     @property
     def sizes(self) -> Sizes:
@@ -69,10 +75,7 @@ class LanguageModelConfig(Configuration):
         Raises:
             ConfigurationError: one is still open.
         """
-        if self.embedding_units is None or self.encoder_units is None:
-            name = "embedding_units" if self.embedding_units is None else "encoder_units"
-            raise ConfigurationError(f"model.{name} is unset, expected a number of units; set it")
-        return Sizes(self.embedding_units, self.encoder_units)
+        return chosen_sizes(self, Sizes)
 
 
 class PretrainingTrainingConfig(TrainingConfig):

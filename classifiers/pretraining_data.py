@@ -11,16 +11,16 @@ The folder is made aside and put in place at the end, so a run has all of it or 
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from classifiers.classification_data import load_tokenizer, tokenizer_path
+from classifiers.classification_data import TEXT, training_part
 from classifiers.cleaning import HeldOutTexts, TextCleaningReport, clean_texts, key_of
 from classifiers.corpus import LabelledText, shown
 from classifiers.parts import text_path
@@ -30,34 +30,24 @@ from textseq.cleaning import HashSet
 from textseq.corpus import read_lines
 from textseq.counted import counted
 from textseq.errors import ConfigurationError, CorpusError, InputError
-from textseq.prepared import (
-    fingerprint,
-    fingerprints,
-    prepared_before,
-    require_readable,
-    settings_of,
-    write_json,
-    write_prepared,
-)
-from textseq.run_directory import RunDirectory, replace_directory
+from textseq.preparation import Made, Making, load_tokenizer, prepare
+from textseq.prepared import Notify, require_readable, settings_of
+from textseq.run_directory import RunDirectory
 from textseq.special_ids import special_ids_of
 from textseq.splitting import choose_split, choose_validation_size
 from textseq.text_windows import TextWindows
-from textseq.token_sampling import SampledStores, TextPart, encoded_ids
+from textseq.token_sampling import SampledStores, encoded_ids
 from textseq.token_store import TokenStore
 from textseq.tokenization import Tokenizer, well_formed
 
 if TYPE_CHECKING:
     from classifiers.pretraining_config import PretrainingConfig
 
-SECTIONS = ("cleaning", "tokenization", "batching")
-_CLEANING = "cleaning.json"
+_SECTIONS = ("cleaning", "tokenization", "batching")
 # Of one direction in one batch; the largest arrays of a training step.
 _LOGITS = 1 << 26
 # No text is too long to be drawn: windows bound what is read at once.
 _LONGEST = 2**31 - 1
-
-Notify = Callable[[str], None]
 
 
 def prepare_pretraining_data(config: PretrainingConfig, run: RunDirectory, notify: Notify) -> PretrainingData:
@@ -77,15 +67,16 @@ def prepare_pretraining_data(config: PretrainingConfig, run: RunDirectory, notif
         RunDirectoryError: the run was prepared from other text or with another configuration.
         OutputError: the disk is full.
     """
-    settings, files = settings_of(config, SECTIONS), config.corpus.files
-    prepared = prepared_before(run, settings, files, notify, held_out="valid_text", keys=("shapes",))
-    if prepared is not None:
-        data = PretrainingData(run, config, prepared)
-        notify(f"data: {counted(data.training_texts, 'training text')}, prepared before")
-        return data
-    _named(config.corpus.text)
-    require_readable({role: path for role, path in files.items() if not os.path.isdir(path)})
-    return PretrainingData(run, config, _prepare(config, run, settings, files, notify))
+    return prepare(
+        run,
+        settings_of(config, _SECTIONS),
+        config.corpus.files,
+        notify,
+        held_out="valid_text",
+        check=partial(_check_corpus, config),
+        make=partial(_make, config),
+        opened=partial(PretrainingData, run, config),
+    )
 
 
 def choose_token_budget(tokens: int, vocabulary_size: int, *, longest: int = 0) -> int:
@@ -131,25 +122,26 @@ class PretrainingData:
 
     def __init__(self, run: RunDirectory, config: PretrainingConfig, prepared: Mapping[str, Any]) -> None:
         self.choices: dict[str, int] = dict(prepared["choices"])
-        self.tokenizer = load_tokenizer(run)
+        self.tokenizer = load_tokenizer(run, TEXT)
         self.special_ids = special_ids_of(self.tokenizer)
-        cleaning = json.loads((run.data_path / _CLEANING).read_text(encoding="utf-8"))
-        self.report = TextCleaningReport.from_dict(cleaning["report"])
+        self.report = TextCleaningReport.read_from(run.data_path)
         self._seed = config.seed
         self._sampling = config.tokenization.sampling
-        self._window = config.batching.max_length
-        self._budget = config.batching.token_budget or self.choices["batching.token_budget"]
+        self._batching = config.with_choices(self.choices).batching
         store = TokenStore.open(_store_path(run.data_path, "train"))
-        part = TextPart("text", self.tokenizer, text_path(run.data_path, "train"), store)
+        part = training_part(run.data_path, self.tokenizer, store)
         self._stores = SampledStores(run.data_path, [part], self._sampling, self._seed, [_LONGEST])
         self._validation_store = TokenStore.open(_store_path(run.data_path, "valid"))
         self.training_texts = len(store)
         self.training_tokens = int(store.lengths.sum(dtype=np.int64))
-        batching = config.batching.model_copy(update={"token_budget": self._budget})
-        self._windows = TextWindows(store, self._window, self.special_ids)
+        self._windows = self._windows_on(store)
         self._windows_epoch = -1
         shapes = [tuple(shape) for shape in prepared["shapes"]]
-        self.plan = BatchPlan(_table(self._windows), batching, shapes=shapes)
+        self.plan = BatchPlan(_table(self._windows), self._batching, shapes=shapes)
+
+    def __len__(self) -> int:
+        """Texts that are trained on."""
+        return self.training_texts
 
     def batches(self, epoch: int) -> list[Batch]:
         """The batches of one epoch in their order; with subword sampling, the epoch's ids are drawn first.
@@ -171,42 +163,42 @@ class PretrainingData:
 
     def validation_batches(self) -> list[npt.NDArray[np.int32]]:
         """All validation windows, int32[batch, length] each, longest first, in few shapes; never sampled."""
-        windows = TextWindows(self._validation_store, self._window, self.special_ids)
-        batches = validation_batches(windows.lengths, self._budget)
+        windows = self._windows_on(self._validation_store)
+        batches = validation_batches(windows.lengths, self._batching.token_budget or 0)
         return [_assemble(windows, batch, self.special_ids.pad_id) for batch in batches]
 
     def _windows_of(self, epoch: int) -> TextWindows:
         if self._sampling and epoch != self._windows_epoch:
             (store,) = self._stores.of(epoch)
-            self._windows = TextWindows(store, self._window, self.special_ids)
+            self._windows = self._windows_on(store)
             self._windows_epoch = epoch
         return self._windows
 
+    def _windows_on(self, store: TokenStore) -> TextWindows:
+        return TextWindows(store, self._batching.max_length, self.special_ids)
 
-def _prepare(
-    config: PretrainingConfig, run: RunDirectory, settings: Mapping[str, Any], files: Mapping[str, str], notify: Notify
-) -> dict[str, Any]:
-    """Makes both folders anew and returns the content of prepared.json."""
-    inputs = {role: fingerprint(path) for role, path in files.items()}
+
+def _check_corpus(config: PretrainingConfig) -> None:
+    """Checks, before any work, that text is named, and that all files can be read."""
+    _named(config.corpus.text)
+    require_readable({role: path for role, path in config.corpus.files.items() if not os.path.isdir(path)})
+
+
+def _make(config: PretrainingConfig, making: Making) -> Made:
+    """Cleans, splits and tokenizes the text."""
+    folder, notify = making.folder, making.notify
     report = TextCleaningReport()
-    choices: dict[str, int] = {}
-    with replace_directory(run.data_path) as folder:
-        _write_texts(config, folder, report, notify)
-        tokenizer = learn_vocabulary(text_path(folder, "train"), config.tokenization, config.seed, choices, notify)
-        with replace_directory(run.tokenizer_path) as models:
-            tokenizer_path(models).write_bytes(tokenizer.model_bytes)
-        stores = {}
-        for part in ("train", "valid"):
-            ids = encoded_ids(tokenizer, read_lines(text_path(folder, part)))
-            stores[part] = TokenStore.write(_store_path(folder, part), ids, vocabulary_size=tokenizer.vocabulary_size)
-        plan = _choose_plan(config, stores["train"], tokenizer, choices)
-        for name, value in choices.items():
-            notify(f"chosen from the corpus: {name} = {value:,}")
-        notify(f"data: {len(stores['train']):,} training texts, {len(stores['valid']):,} validation texts")
-        sizes = {f"{part}_texts": len(store) for part, store in stores.items()}
-        write_json(folder / _CLEANING, {"report": report.to_dict(), **sizes})
-        made = fingerprints(data=folder, tokenizer=run.tokenizer_path)
-        return write_prepared(folder, settings, inputs, choices, made, shapes=[list(shape) for shape in plan.shapes])
+    _write_texts(config, folder, report, notify)
+    tokenizer = learn_vocabulary(text_path(folder, "train"), config.tokenization, config.seed, making.choices, notify)
+    making.write_tokenizers({TEXT: tokenizer})
+    training, validation = (_write_store(folder, part, tokenizer) for part in ("train", "valid"))
+    plan = _choose_plan(config, training, tokenizer, making.choices)
+    return Made(report, plan, len(training), len(validation))
+
+
+def _write_store(folder: Path, part: str, tokenizer: Tokenizer) -> TokenStore:
+    ids = encoded_ids(tokenizer, read_lines(text_path(folder, part)))
+    return TokenStore.write(_store_path(folder, part), ids, vocabulary_size=tokenizer.vocabulary_size)
 
 
 def _write_texts(config: PretrainingConfig, folder: Path, report: TextCleaningReport, notify: Notify) -> None:
@@ -272,16 +264,15 @@ def _writing(folder: Path, part: str) -> IO[str]:
 def _choose_plan(
     config: PretrainingConfig, store: TokenStore, tokenizer: Tokenizer, choices: dict[str, int]
 ) -> BatchPlan:
-    batching = config.batching
-    if batching.token_budget is None:
+    longest = config.batching.max_length
+    if config.batching.token_budget is None:
         tokens = int(store.lengths.sum(dtype=np.int64))
-        budget = choose_token_budget(tokens, tokenizer.vocabulary_size, longest=batching.max_length)
-        choices["batching.token_budget"] = budget
-        batching = batching.model_copy(update={"token_budget": budget})
-    plan = BatchPlan(_table(TextWindows(store, batching.max_length, special_ids_of(tokenizer))), batching)
+        choices["batching.token_budget"] = choose_token_budget(tokens, tokenizer.vocabulary_size, longest=longest)
+    windows = TextWindows(store, longest, special_ids_of(tokenizer))
+    plan = BatchPlan(_table(windows), config.with_choices(choices).batching)
     if config.tokenization.sampling:
         # A text that is cut finer can fill a whole window; that there is room for one shows now, not in some epoch.
-        plan.with_lengths(np.array([[batching.max_length]], dtype=np.int32))
+        plan.with_lengths(np.array([[longest]], dtype=np.int32))
     return plan
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ from classifiers.pretraining_config import PretrainingConfig
 from classifiers.pretraining_data import PretrainingData
 from textseq.batching import Batch
 from textseq.language_model import LanguageModel, prediction_loss
+from textseq.training.prepared_task import PreparedTask
 from textseq.training.task import Loss
 
 
-class PretrainingTask:
+class PretrainingTask(PreparedTask[PretrainingData]):
     """Model, batches, loss and validation of a language model (see `textseq.training.task.Task`).
 
     Args:
@@ -26,26 +27,15 @@ class PretrainingTask:
     """
 
     unit = "tokens"
-    higher_is_better = False
     predicts_tokens = True
 
     def __init__(self, model: LanguageModel, data: PretrainingData, config: PretrainingConfig) -> None:
+        super().__init__(data, config.training.metric)
         self.model = model
-        self.data = data
-        self.metric = config.training.metric
         self.smoothing = config.training.label_smoothing
         self._validation_sums = tf.function(
             self._sums, input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False
         )
-
-    @property
-    def batches_per_epoch(self) -> int:
-        """Batches of the unsampled text; an epoch of sampled subwords has about as many."""
-        return len(self.data.plan)
-
-    def batches(self, epoch: int) -> Sequence[Batch]:
-        """The batches of one epoch."""
-        return self.data.batches(epoch)
 
     def arrays(self, batch: Batch, epoch: int) -> tuple[np.ndarray, ...]:
         """The windows of a batch, int32[batch, length]."""

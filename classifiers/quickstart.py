@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import textseq.quickstart
 from classifiers.classifier import Classifier
 from classifiers.config import Config
-from classifiers.evaluate import Evaluation, evaluate
+from classifiers.evaluate import evaluate
 from classifiers.explanation import html_page
 from classifiers.export import export
 from classifiers.prediction import Prediction
 from classifiers.reviews import reviews
 from classifiers.train import train
 from textseq.atomic_files import write_atomically
+from textseq.quickstart import EXPORTING, SCORING, beside_reference
 from textseq.run_directory import RunDirectory
 from textseq.training.session import Progress
 
@@ -41,57 +44,32 @@ _SHOWN = 9
 """Reviews of the test split that the report shows and explains."""
 
 
-@dataclass(frozen=True)
-class QuickstartReport:
+@dataclass(frozen=True, kw_only=True)
+class QuickstartReport(textseq.quickstart.QuickstartReport):
     """What the quickstart made."""
 
-    run: Path
-    export: Path
-    learning_curve: Path
     confusion_matrix: Path
     explanations: Path
-    evaluation: Evaluation
     samples: tuple[Prediction, ...]
-    references: tuple[str, ...]
-    minutes: float
 
     COLUMNS = ("review", "label", "probability", "reference")
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON."""
-        return {
-            "run": str(self.run),
-            "export": str(self.export),
-            "learning_curve": str(self.learning_curve),
-            "confusion_matrix": str(self.confusion_matrix),
-            "explanations": str(self.explanations),
-            "minutes": self.minutes,
-            "evaluation": self.evaluation.to_dict(),
-            "samples": [
-                {**sample.to_dict(), "reference": reference}
-                for sample, reference in zip(self.samples, self.references, strict=True)
-            ],
-        }
+    MORE_FILES: ClassVar = {"confusion_matrix": "confusion matrix", "explanations": "explanations"}
 
     def rows(self) -> list[tuple[str, str, float, str]]:
         """As rows of a table: reviews of the test split with label, probability and reference."""
         return [
-            (sample.text, sample.label, sample.probability, "the same" if sample.label == reference else reference)
+            (sample.text, sample.label, sample.probability, beside_reference(sample.label, reference))
             for sample, reference in zip(self.samples, self.references, strict=True)
         ]
 
-    def next_steps(self) -> str:
-        """What was made and what to type next."""
+    def _sample_dicts(self) -> list[dict[str, Any]]:
+        return [sample.to_dict() for sample in self.samples]
+
+    def _commands(self) -> Sequence[str]:
         return (
-            f"test split: {self.evaluation.summary()}, in {self.minutes:.1f} minutes\n"
-            f"learning curve    {self.learning_curve}\n"
-            f"confusion matrix  {self.confusion_matrix}\n"
-            f"explanations      {self.explanations}\n"
-            f"SavedModel        {self.export}\n\n"
-            "Next:\n"
-            f"  echo 'The coffee was cold, but we were not at all bored.' | classifiers predict --run {self.run}\n"
-            f"  echo 'The plot was anything but dull.' | classifiers explain --run {self.run}\n"
-            "  classifiers train --train YOUR.tsv --run runs/mine\n"
+            f"echo 'The coffee was cold, but we were not at all bored.' | classifiers predict --run {self.run}",
+            f"echo 'The plot was anything but dull.' | classifiers explain --run {self.run}",
+            "classifiers train --train YOUR.tsv --run runs/mine",
         )
 
 
@@ -122,14 +100,14 @@ def quickstart(
     progress({"message": f"reviews: {len(corpus.train):,} English texts of three classes in {data}"})
     files = [f"corpus.{part}={data / part}.tsv" for part in ("train", "valid", "test")]
     train(Config().with_overrides([*files, *SETTINGS]), run, progress=progress)
-    progress({"message": "scoring the test split, whose combinations of words were never seen in training"})
+    progress({"message": SCORING})
     evaluation = evaluate(run, data / "test.tsv")
     confusion_matrix, explanations = folder / "confusion_matrix.png", folder / "explanations.html"
     evaluation.plot(confusion_matrix)
     shown = corpus.test[:_SHOWN]
     explained = Classifier.load(run).explain([review.text for review in shown])
     write_atomically(explanations, html_page(explained, title="Reviews of the test split"))
-    progress({"message": "exporting, and comparing the export with the run"})
+    progress({"message": EXPORTING})
     return QuickstartReport(
         run=run,
         export=export(run, folder / "export"),

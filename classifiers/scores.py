@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from classifiers.labels import listed
 from classifiers.score import LabelScores, Score, shown_interval, shown_number
 from textseq.counted import counted
 from textseq.errors import InputError
+from textseq.metric_names import score_of
 
 _AVERAGED = ("precision", "recall", "f1")
 _MOST_SHOWN = 10
@@ -66,11 +67,7 @@ class ClassificationScores:
 
     def __getitem__(self, metric: str) -> Score:
         """The score of one metric; InputError where it was not scored."""
-        for score in self.scores:
-            if score.metric == metric:
-                return score
-        scored = ", ".join(score.metric for score in self.scores)
-        raise InputError(f"metric: received {metric!r}; these scores hold {scored}")
+        return score_of(metric, self.scores)
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """The rows of a table of all scores but precision and recall, under `COLUMNS`."""
@@ -162,50 +159,75 @@ def classification_scores(
         (0.5, ((1, 0), (1, 0)))
     """
     require_resamples(resamples)
-    if len(labels) < 2:
-        raise InputError(f"labels: received {counted(len(labels), 'label')}; expected 2 or more")
-    true = _checked_marks(targets, "targets", labels, multi_label)
-    given = _checked_probabilities(probabilities, true, multi_label)
-    if said is None:
-        predicted = Calibration(multi_label=multi_label).answers(given)
-    else:
-        predicted = _checked_marks(said, "said", labels, multi_label, texts=len(true))
+    answered = _checked(targets, probabilities, labels, said, multi_label)
     drawn: dict[str, Floats] = {}
     if resamples:
-        losses = _losses(true, given, multi_label)
         drawn = resampled_scores(
-            true,
-            predicted,
+            answered.true,
+            answered.said,
             multi_label=multi_label,
-            probabilities=given,
-            losses=losses,
+            probabilities=answered.probabilities,
+            losses=_losses(answered.true, answered.probabilities, multi_label),
             resamples=resamples,
             seed=seed,
         )
-    by_label = tuple(_label_scores(true, predicted, given, labels, drawn.get("f1")))
-    values = {
-        **_count_scores(true, predicted, multi_label),
-        "roc_area": _mean([one.roc_area for one in by_label]),
-        "pr_area": _mean([one.pr_area for one in by_label]),
-        "log_loss": _log_loss(true, given, multi_label),
-        "ece": expected_calibration_error(given, true, multi_label=multi_label),
-    }
-    if uncalibrated is not None:
-        before = _checked_probabilities(uncalibrated, true, multi_label)
-        values["ece_uncalibrated"] = expected_calibration_error(before, true, multi_label=multi_label)
+    by_label = tuple(_label_scores(*answered, labels, drawn.get("f1")))
+    values = _values(answered, by_label, uncalibrated, multi_label)
     return ClassificationScores(
-        texts=len(true),
+        texts=len(answered.true),
         labels=tuple(labels),
         multi_label=multi_label,
         scores=tuple(
             Score(name, value, *_ends(None if value is None else drawn.get(name))) for name, value in values.items()
         ),
         by_label=by_label,
-        confusion=None if multi_label else _confusion(true, predicted),
+        confusion=None if multi_label else _confusion(answered.true, answered.said),
         resamples=resamples,
         seed=seed,
-        notes=tuple(_notes(true, predicted, by_label, multi_label)),
+        notes=tuple(_notes(answered.true, answered.said, by_label, multi_label)),
     )
+
+
+class _Answered(NamedTuple):
+    """What is scored, once it is known to be in order: bool, bool and float64[texts, classes]."""
+
+    true: Said
+    said: Said
+    probabilities: Floats
+
+
+def _checked(
+    targets: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    labels: Sequence[str],
+    said: npt.ArrayLike | None,
+    multi_label: bool,
+) -> _Answered:
+    if len(labels) < 2:
+        raise InputError(f"labels: received {counted(len(labels), 'label')}; expected 2 or more")
+    true = _checked_marks(targets, "targets", labels, multi_label)
+    given = _checked_probabilities(probabilities, true, multi_label)
+    if said is None:
+        return _Answered(true, Calibration(multi_label=multi_label).answers(given), given)
+    return _Answered(true, _checked_marks(said, "said", labels, multi_label, texts=len(true)), given)
+
+
+def _values(
+    answered: _Answered, by_label: Sequence[LabelScores], uncalibrated: npt.ArrayLike | None, multi_label: bool
+) -> dict[str, float | None]:
+    """The value of each metric, in the order of the table."""
+    true, said, probabilities = answered
+    values = {
+        **_count_scores(true, said, multi_label),
+        "roc_area": _mean([one.roc_area for one in by_label]),
+        "pr_area": _mean([one.pr_area for one in by_label]),
+        "log_loss": _log_loss(true, probabilities, multi_label),
+        "ece": expected_calibration_error(probabilities, true, multi_label=multi_label),
+    }
+    if uncalibrated is not None:
+        before = _checked_probabilities(uncalibrated, true, multi_label)
+        values["ece_uncalibrated"] = expected_calibration_error(before, true, multi_label=multi_label)
+    return values
 
 
 def _checked_marks(

@@ -17,6 +17,7 @@ from classifiers.config import Config
 from textseq.errors import CheckpointError, ConfigurationError, RunDirectoryError
 from textseq.identity import check_identity
 from textseq.inference import load_best
+from textseq.preparation import tokenizer_path
 from textseq.run_directory import Checkpoint, RunDirectory
 from textseq.tokenization import Tokenizer
 from textseq.toml_text import parse_toml, read_toml_text, toml_value
@@ -195,7 +196,7 @@ def with_stored_settings(config: Config, stored: Config) -> Config:
 
 
 def _load_tokenizer(directory: RunDirectory, kind: _Kind) -> Tokenizer:
-    paths = [directory.tokenizer_path / f"{name}.model" for name in kind.tokenizers]
+    paths = [tokenizer_path(directory.tokenizer_path, name) for name in kind.tokenizers]
     return Tokenizer.load(next((path for path in paths if path.is_file()), paths[0]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,16 +15,16 @@ from classifiers.adversarial import adversarial_loss, embedding_deviation, virtu
 from classifiers.calibration import Calibration, fit_calibration, negative_log_likelihood
 from classifiers.config import Config
 from classifiers.losses import balanced_weights, classification_loss
-from classifiers.model import ClassifierModel
-from textseq.batching import Batch
+from classifiers.model import ClassifierModel, Reading
 from textseq.layers.product import tensor_of
+from textseq.training.prepared_task import PreparedTask
 from textseq.training.task import Loss
 
 if TYPE_CHECKING:
     from classifiers.classification_data import ClassificationData
 
 
-class ClassificationTask:
+class ClassificationTask(PreparedTask["ClassificationData"]):
     """Model, batches, loss and validation of a classifier (see `textseq.training.task.Task`).
 
     Args:
@@ -37,11 +37,9 @@ class ClassificationTask:
     predicts_tokens = False
 
     def __init__(self, model: ClassifierModel, data: ClassificationData, config: Config) -> None:
+        super().__init__(data, config.training.metric)
         self.model = model
-        self.data = data
         self.config = config.training
-        self.metric = config.training.metric
-        self.higher_is_better = self.metric != "loss"
         self._calibration = Calibration(multi_label=data.labels.multi_label)
         self._class_weights = (
             balanced_weights(data.labels.counts, data.training_texts, multi_label=data.labels.multi_label)
@@ -54,25 +52,12 @@ class ClassificationTask:
             autograph=False,
         )
 
-    @property
-    def batches_per_epoch(self) -> int:
-        """Batches of the unsampled text; an epoch of sampled subwords has about as many."""
-        return len(self.data.plan)
-
-    def batches(self, epoch: int) -> Sequence[Batch]:
-        """The batches of one epoch."""
-        return self.data.batches(epoch)
-
-    def arrays(self, batch: Batch, epoch: int) -> tuple[np.ndarray, ...]:
-        """`token_ids` int32[batch, length], `targets` int32[batch, classes] and `present` int32[batch] of a batch."""
-        return tuple(self.data.arrays(batch, epoch))
-
     def loss(self, arrays: tuple[Any, ...]) -> Loss:
         """The mean over the texts of the batch, with the adversarial loss and the L2 penalty where asked for."""
         token_ids, targets, present = arrays
         token_mask = self.model.token_mask(token_ids)
         embedded = self.model.embed(token_ids, training=True)
-        objective, plain = self._of_texts(self._read(embedded, token_mask, True), targets)
+        objective, plain = self._objective(self.model.read(embedded, token_mask, True), targets)
         if self.config.adversarial != "none" and self.config.adversarial_weight > 0:
             objective = objective + self.config.adversarial_weight * self._adversarial(embedded, token_mask, targets)
         present = ops.cast(present, objective.dtype)
@@ -115,8 +100,17 @@ class ClassificationTask:
             "calibration": self._calibration.to_dict(),
         }
 
-    def _read(self, embedded: Any, token_mask: Any, training: bool) -> Any:
-        return self.model.read(embedded, token_mask, training).logits
+    def _objective(self, reading: Reading, targets: Any) -> tuple[Any, Any]:
+        """The objective and the plain cross-entropy of each text, float[batch] each.
+
+        Network and n-grams are held against the labels each by itself: two readers that can differ are worth more
+        than one that leaves the other what it learns late.
+        """
+        if reading.ngram_logits is None:
+            return self._of_texts(reading.logits, targets)
+        network, _ = self._of_texts(reading.logits - reading.ngram_logits, targets)
+        ngrams, _ = self._of_texts(reading.ngram_logits, targets)
+        return network + ngrams, self._of_texts(reading.logits, targets)[1]
 
     def _of_texts(self, logits: Any, targets: Any) -> tuple[Any, Any]:
         """The objective and the plain cross-entropy of each text, float[batch] each."""
@@ -131,9 +125,10 @@ class ClassificationTask:
 
     def _adversarial(self, embedded: Any, token_mask: Any, targets: Any) -> Any:
         """The adversarial loss of each text, float[batch]."""
+        embedded, _ = self.model.divided(embedded)
 
         def read(place: Any, training: bool) -> Any:
-            return self._read(place, token_mask, training)
+            return self.model.read_network(place, token_mask, training)[0]
 
         size = self.config.adversarial_size * embedding_deviation(tensor_of(self.model.embedding.embeddings))
         if self.config.adversarial == "adversarial":

@@ -18,10 +18,12 @@ from textseq import __version__
 from textseq.lazy_package import make_lazy
 
 if TYPE_CHECKING:
+    from nmt.combined_export import combined_export
     from nmt.config import Config
     from nmt.evaluate import evaluate
     from nmt.export import export
     from nmt.quickstart import quickstart
+    from nmt.remote_translator import RemoteTranslator
     from nmt.score import score
     from nmt.train import train
     from nmt.translation import Translation
@@ -29,9 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Config",
+    "RemoteTranslator",
     "Translation",
     "Translator",
     "__version__",
+    "combined_export",
     "evaluate",
     "export",
     "quickstart",
@@ -43,8 +47,10 @@ make_lazy(
     __name__,
     {
         "Config": "nmt.config",
+        "RemoteTranslator": "nmt.remote_translator",
         "Translation": "nmt.translation",
         "Translator": "nmt.translator",
+        "combined_export": "nmt.combined_export",
         "evaluate": "nmt.evaluate",
         "export": "nmt.export",
         "quickstart": "nmt.quickstart",

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from nmt.config import Config, ModelConfig, Sizes
 from textseq.errors import ConfigurationError
 from textseq.training.precision import fastest_precision
+from textseq.training.unrolling import worth_unrolling
 
 # Up to so many sentence pairs, such a network. That of Multi30k's 29,000 pairs is measured in benchmarks/README.md;
 # the others keep the number of weights in step with the text.
@@ -24,11 +25,6 @@ def choose_sizes(pairs: int) -> Sizes:
     """Sizes of the network for a number of training pairs."""
     place = bisect.bisect_left([bound for bound, _ in _SIZES], pairs)
     return _SIZES[place][1] if place < len(_SIZES) else _LARGEST
-
-
-# Sentence pairs that a training reads in all its epochs. Unrolled graphs take about a minute to build and save a tenth
-# of the time of every step.
-_UNROLLED_FROM = 500_000
 
 
 def choose_epochs(pairs: int) -> int:
@@ -58,7 +54,7 @@ def resolve(config: Config, pairs: int, chosen: Mapping[str, int]) -> Config:
             **{f"model.{key}": value for key, value in choose_sizes(pairs)._asdict().items()},
             "training.epochs": epochs,
             "training.precision": fastest_precision(),
-            "training.unroll": epochs * pairs >= _UNROLLED_FROM,
+            "training.unroll": worth_unrolling(epochs * pairs),
             **chosen,
         }
     )

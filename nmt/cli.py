@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,9 +25,20 @@ from textseq.command_line import (
     print_quickstart,
     print_report,
 )
-from textseq.console import json_line, one_line, open_output, run_command
+from textseq.console import json_line, one_line, open_output, print_error, run_command
 from textseq.errors import InputError
 from textseq.progress import TrainingProgress
+from textseq.serving.commands import (
+    TIMEOUT,
+    Keep,
+    RunOrServer,
+    ServedModel,
+    Server,
+    Timeout,
+    add_serving_commands,
+    keep_versions,
+    require_run_or_server,
+)
 
 if TYPE_CHECKING:
     from nmt import Translation
@@ -34,8 +46,11 @@ if TYPE_CHECKING:
 app = make_app(
     "nmt",
     help="Train a translator on two text files, translate with it, score it, and export it to be served.",
-    commands=("quickstart", "train", "translate", "evaluate", "score", "export"),
+    commands=("quickstart", "train", "translate", "evaluate", "score", "export", "serve", "rollback"),
 )
+
+Translations = Callable[[list[str], int], "list[Translation]"]
+"""Translates lines, of which the number of the first is given."""
 
 Beam = Annotated[int | None, typer.Option(min=1, metavar="N", help="Beam size; 1 is greedy. Default: the run's own.")]
 
@@ -94,7 +109,9 @@ def train(
 
 @app.command()
 def translate(
-    run: Run,
+    run: RunOrServer = None,
+    server: Server = None,
+    model: ServedModel = None,
     input_: Input = "-",
     output: Output = "-",
     beam: Beam = None,
@@ -116,9 +133,19 @@ def translate(
         float, typer.Option(min=0.0, max=1.0, metavar="P", help="With --sample: from the likeliest that sum to this.")
     ] = 1.0,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="With --sample: another seed, another draw.")] = 0,
+    timeout: Timeout = TIMEOUT,
     lines_at_once: LinesAtOnce = None,
 ) -> None:
-    """Translate text, line by line: each input line gives one output line, whatever it holds."""
+    """Translate text, line by line: each input line gives one output line, whatever it holds.
+
+    A run translates here; a server, TF Serving or `nmt serve`, needs no TensorFlow here.
+    """
+    require_run_or_server(run, server, model)
+    if server is not None and (beam is not None or sample):
+        raise InputError(
+            f"{'--sample' if sample else '--beam'} with --server: an export searches as its run does, and does not "
+            f"sample; leave it out, or translate with --run"
+        )
     if align and n_best > 1 and not as_json:
         raise InputError("--align with --n-best 2 or more does not fit one line of text; add --json")
     if sample and (beam is not None or n_best > 1 or align):
@@ -127,26 +154,17 @@ def translate(
         raise InputError("--temperature, --top-k, --top-p and --seed are for sampling; add --sample")
     shown = _as_json_line if as_json else _as_text_line(align, n_best)
 
-    def load() -> Callable[[list[str], int], Iterator[str]]:
-        from nmt import Translator
+    sampling = {"temperature": temperature, "top_k": top_k or None, "top_p": top_p, "seed": seed} if sample else None
+    with contextlib.ExitStack() as connections:
 
-        translator = Translator.load(run)
+        def load() -> Callable[[list[str], int], Iterator[str]]:
+            if run is not None:
+                translated = _from_run(run, beam, n_best, align or as_json, sampling)
+            else:
+                translated = _from_server(connections, str(server), model, timeout, n_best, align, as_json)
+            return lambda lines, first_line: map(shown, translated(lines, first_line))
 
-        def translated(lines: list[str], first_line: int) -> list[Translation]:
-            if not sample:
-                return translator.translate(lines, beam=beam, n_best=n_best, attention=align or as_json)
-            return translator.sample(
-                lines,
-                temperature=temperature,
-                top_k=top_k or None,
-                top_p=top_p,
-                seed=seed,
-                first_line=first_line,
-            )
-
-        return lambda lines, first_line: map(shown, translated(lines, first_line))
-
-    answer_lines(input_, output, lines_at_once, load)
+        answer_lines(input_, output, lines_at_once, load)
 
 
 @app.command()
@@ -201,12 +219,62 @@ def score(
 def export(
     run: Run,
     out: Annotated[str, typer.Option(metavar="DIR", help="The folder that TF Serving will watch.")],
+    classifier: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="An exported classifier: translations are classified too, in one model."),
+    ] = None,
+    keep: Keep = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a SavedModel with text in and text out, for TF Serving; prints its folder."""
     import nmt
 
-    print_path(nmt.export(run, out), as_json)
+    version = nmt.export(run, out) if classifier is None else nmt.combined_export(run, classifier, out)
+    keep_versions(version, keep)
+    print_path(version, as_json)
+
+
+add_serving_commands(app, "nmt")
+
+
+def _from_run(
+    run: str, beam: int | None, n_best: int, attention: bool, sampling: dict[str, Any] | None
+) -> Translations:
+    from nmt import Translator
+
+    translator = Translator.load(run)
+    if sampling is not None:
+        return lambda lines, first_line: translator.sample(lines, **sampling, first_line=first_line)
+    return lambda lines, first_line: translator.translate(lines, beam=beam, n_best=n_best, attention=attention)
+
+
+def _from_server(
+    connections: contextlib.ExitStack,
+    url: str,
+    model: str | None,
+    timeout: float,
+    n_best: int,
+    align: bool,
+    as_json: bool,
+) -> Translations:
+    from nmt import RemoteTranslator
+
+    translator = connections.enter_context(RemoteTranslator.connect(url, model, timeout=timeout))
+    attention = align or (as_json and translator.aligns)
+    told = False
+
+    def translated(lines: list[str], first_line: int) -> list[Translation]:
+        nonlocal told
+        translations = translator.translate(lines, n_best=n_best, attention=attention)
+        most = max((len(each.n_best) for each in translations), default=0)
+        if 1 < n_best != most and not told:
+            print_error(
+                f"the export gives at most {most} translations of a line, which its beam holds", prefix="note: "
+            )
+            told = True
+        return translations
+
+    return translated
 
 
 def _as_json_line(translation: Translation) -> str:

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
 from nmt.search.config import SearchConfig
 from textseq.batching import BatchingConfig
 from textseq.cleaning import CleaningConfig
-from textseq.configuration import Configuration
-from textseq.errors import ConfigurationError
+from textseq.configuration import NOT_GIVEN, Configuration
+from textseq.network_settings import (
+    CellName,
+    Dropout,
+    EmbeddingDropout,
+    EncoderLayers,
+    EncoderUnits,
+    LayerNorm,
+    Layers,
+    Residual,
+    StateDropout,
+    Units,
+    chosen_sizes,
+)
 from textseq.tokenization import TokenizationConfig
 from textseq.training.config import TrainingConfig
-
-_NOT_GIVEN: dict[str, Any] = {"none": "not given"}
 
 
 class CorpusConfig(Configuration):
@@ -22,24 +32,24 @@ class CorpusConfig(Configuration):
 
     source: str | None = Field(
         None,
-        json_schema_extra=_NOT_GIVEN,
+        json_schema_extra=NOT_GIVEN,
         description="Training text, source side; or pairs, source<TAB>target, where there is no target.",
     )
     target: str | None = Field(
-        None, json_schema_extra=_NOT_GIVEN, description="Training text, target side, aligned by line."
+        None, json_schema_extra=NOT_GIVEN, description="Training text, target side, aligned by line."
     )
     valid_source: str | None = Field(
         None,
-        json_schema_extra=_NOT_GIVEN,
+        json_schema_extra=NOT_GIVEN,
         description="Validation text, source side; where it is not given, a part of the training text is held out.",
     )
-    valid_target: str | None = Field(None, json_schema_extra=_NOT_GIVEN, description="Validation text, target side.")
+    valid_target: str | None = Field(None, json_schema_extra=NOT_GIVEN, description="Validation text, target side.")
     test_source: str | None = Field(
         None,
-        json_schema_extra=_NOT_GIVEN,
+        json_schema_extra=NOT_GIVEN,
         description="Test text, source side; it is read only to keep its pairs out of the training text.",
     )
-    test_target: str | None = Field(None, json_schema_extra=_NOT_GIVEN, description="Test text, target side.")
+    test_target: str | None = Field(None, json_schema_extra=NOT_GIVEN, description="Test text, target side.")
 
     @property
     def files(self) -> dict[str, str]:
@@ -65,26 +75,24 @@ class Sizes(NamedTuple):
 class ModelConfig(Configuration):
     """The network, Bahdanau, Cho, Bengio 2015 (arXiv:1409.0473)."""
 
-    cell: Literal["gru", "lstm", "simple_rnn"] = Field("gru", description="Recurrent cell: gru, lstm or simple_rnn.")
-    embedding_units: int | None = Field(None, ge=1, description="Size of an embedded token, and of the readout.")
-    encoder_units: int | None = Field(None, ge=1, description="State of each direction of the encoder.")
-    encoder_layers: int = Field(1, ge=1, le=16, description="Stacked bidirectional layers.")
-    decoder_units: int | None = Field(None, ge=1, description="State of the decoder.")
-    decoder_layers: int = Field(1, ge=1, le=16, description="The first attends, the others read its output.")
-    attention_units: int | None = Field(None, ge=1, description="Hidden layer of the additive attention.")
+    cell: CellName = "gru"
+    embedding_units: Units = Field(None, description="Size of an embedded token, and of the readout.")
+    encoder_units: EncoderUnits = None
+    encoder_layers: EncoderLayers = 1
+    decoder_units: Units = Field(None, description="State of the decoder.")
+    decoder_layers: Layers = Field(1, description="The first attends, the others read its output.")
+    attention_units: Units = Field(None, description="Hidden layer of the additive attention.")
     attention_heads: int = Field(1, ge=1, description="Divides attention_units and 2 * encoder_units.")
     tied_embeddings: bool = Field(
         True, description="One matrix for source, target and output where the vocabulary is joint."
     )
-    residual: bool = Field(False, description="Add a layer's input to its output where the sizes are equal.")
-    layer_norm: bool = Field(False, description="Layer normalisation inside the recurrent cells.")
-    embedding_dropout: float = Field(0.3, ge=0, lt=1, description="On embedded tokens.")
-    state_dropout: float = Field(
-        0.2, ge=0, lt=1, description="Variational, on the recurrent state, one mask for all steps."
-    )
-    memory_dropout: float = Field(0.3, ge=0, lt=1, description="On the encoder's states, and between its layers.")
-    readout_dropout: float = Field(0.3, ge=0, lt=1, description="Before the output layer.")
-    word_dropout: float = Field(0.0, ge=0, lt=1, description="Share of tokens replaced by unk, both sides.")
+    residual: Residual = False
+    layer_norm: LayerNorm = False
+    embedding_dropout: EmbeddingDropout = 0.3
+    state_dropout: StateDropout = 0.2
+    memory_dropout: Dropout = Field(0.3, description="On the encoder's states, and between its layers.")
+    readout_dropout: Dropout = Field(0.3, description="Before the output layer.")
+    word_dropout: Dropout = Field(0.0, description="Share of tokens replaced by unk, both sides.")
 
     @property
     def sizes(self) -> Sizes:
@@ -93,11 +101,7 @@ class ModelConfig(Configuration):
         Raises:
             ConfigurationError: one is still open.
         """
-        values = {name: getattr(self, name) for name in Sizes._fields}
-        for name, value in values.items():
-            if value is None:
-                raise ConfigurationError(f"model.{name} is unset, expected a number of units; set it")
-        return Sizes(**values)
+        return chosen_sizes(self, Sizes)
 
 
 class TranslationTrainingConfig(TrainingConfig):

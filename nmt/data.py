@@ -12,14 +12,14 @@ The folder is made aside and put in place at the end, so a run has all of it or 
 
 from __future__ import annotations
 
-import json
 import os
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,6 @@ from nmt.translation_data import (
     TranslationData,
     open_stores,
     text_path,
-    tokenizer_path,
     training_parts,
 )
 from textseq.batching import BatchPlan
@@ -40,17 +39,9 @@ from textseq.cleaning import HeldOut, clean_pairs
 from textseq.corpus import Pair, read_lines, read_pairs
 from textseq.counted import counted
 from textseq.errors import ConfigurationError, CorpusError
-from textseq.prepared import (
-    Notify,
-    fingerprint,
-    fingerprints,
-    prepared_before,
-    require_readable,
-    settings_of,
-    write_json,
-    write_prepared,
-)
-from textseq.run_directory import RunDirectory, replace_directory
+from textseq.preparation import Made, Making, prepare
+from textseq.prepared import Notify, require_readable, settings_of
+from textseq.run_directory import RunDirectory
 from textseq.splitting import choose_split, choose_validation_size
 from textseq.token_sampling import Shortening, encoded_ids, lengths_of, sampled_lengths
 from textseq.token_store import TokenStore
@@ -62,7 +53,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TranslationBatch", "TranslationData", "choose_token_budget", "prepare_data"]
 
-_CLEANING = "cleaning.json"
 _SECTIONS = ("cleaning", "tokenization", "batching")
 
 
@@ -87,14 +77,16 @@ def prepare_data(config: Config, run: RunDirectory, notify: Notify) -> Translati
         RunDirectoryError: the run was prepared from other text or with another configuration.
         OutputError: the disk is full.
     """
-    settings = settings_of(config, _SECTIONS)
-    prepared = prepared_before(run, settings, config.corpus.files, notify, held_out="valid_source", keys=("shapes",))
-    if prepared is not None:
-        data = _opened(config, run, prepared)
-        notify(f"data: {counted(data.training_pairs, 'training pair')}, prepared before")
-        return data
-    _check_corpus(config.corpus)
-    return _opened(config, run, _prepare(config, run, settings, notify))
+    return prepare(
+        run,
+        settings_of(config, _SECTIONS),
+        config.corpus.files,
+        notify,
+        held_out="valid_source",
+        check=lambda: _check_corpus(config.corpus),
+        make=partial(_make, config),
+        opened=partial(TranslationData, run, config),
+    )
 
 
 def choose_token_budget(pairs: int, *, longest: int = 0) -> int:
@@ -114,43 +106,22 @@ def choose_token_budget(pairs: int, *, longest: int = 0) -> int:
     return max(budget, 256 * -(-longest // 256))
 
 
-def _opened(config: Config, run: RunDirectory, prepared: Mapping[str, Any]) -> TranslationData:
-    report = PreparationReport.from_dict(json.loads((run.data_path / _CLEANING).read_text(encoding="utf-8"))["report"])
-    return TranslationData(run, config, prepared, report)
-
-
-def _prepare(config: Config, run: RunDirectory, settings: Mapping[str, Any], notify: Notify) -> dict[str, Any]:
-    """Makes both folders anew and returns the content of prepared.json."""
-    inputs = {role: fingerprint(path) for role, path in config.corpus.files.items()}
+def _make(config: Config, making: Making) -> Made:
+    """Cleans, splits and tokenizes the corpus."""
+    folder, notify = making.folder, making.notify
     report = PreparationReport()
-    choices: dict[str, int] = {}
-    with replace_directory(run.data_path) as folder:
-        lines = _write_texts(config, folder, report, notify)
-        tokenizers = _train_tokenizers(config, folder, len(lines), choices, notify)
-        with replace_directory(run.tokenizer_path) as models:
-            for name, tokenizer in tokenizers.items():
-                tokenizer_path(models, name).write_bytes(tokenizer.model_bytes)
-        by_side = [tokenizers["joint" if config.tokenization.joint else side] for side in SIDES]
-        _write_training_stores(config, folder, by_side, report, lines, notify)
-        cut = _write_validation_stores(config, folder, by_side, notify)
-        plan = _choose_plan(config, folder, by_side, choices)
-        for name, value in choices.items():
-            notify(f"chosen from the corpus: {name} = {value:,}")
-        training, validation = (len(open_stores(folder, part)[0]) for part in ("train", "valid"))
-        notify(f"data: {counted(training, 'training pair')}, {counted(validation, 'validation pair')}")
-        write_json(
-            folder / _CLEANING,
-            {
-                "report": report.to_dict(),
-                "training_pairs": training,
-                "validation_pairs": validation,
-                "validation_from": "files" if config.corpus.valid_source is not None else "split",
-                "validation_sides_cut": cut,
-            },
-        )
-        files = fingerprints(data=folder, tokenizer=run.tokenizer_path)
-        shapes = [list(shape) for shape in plan.shapes]
-        return write_prepared(folder, settings, inputs, choices, files, shapes=shapes)
+    lines = _write_texts(config, folder, report, notify)
+    tokenizers = _train_tokenizers(config, folder, len(lines), making.choices, notify)
+    making.write_tokenizers(tokenizers)
+    by_side = [tokenizers["joint" if config.tokenization.joint else side] for side in SIDES]
+    _write_training_stores(config, folder, by_side, report, lines, notify)
+    more = {
+        "validation_from": "files" if config.corpus.valid_source is not None else "split",
+        "validation_sides_cut": _write_validation_stores(config, folder, by_side, notify),
+    }
+    plan = _choose_plan(config, folder, by_side, making.choices)
+    training, validation = (len(open_stores(folder, part)[0]) for part in ("train", "valid"))
+    return Made(report, plan, training, validation, more)
 
 
 def _write_texts(config: Config, folder: Path, report: PreparationReport, notify: Notify) -> array[int]:
@@ -291,14 +262,12 @@ def _choose_plan(config: Config, folder: Path, tokenizers: Sequence[Tokenizer], 
     """Chooses the token budget and the shapes, for sampled lengths where subwords are sampled."""
     parts = training_parts(folder, tokenizers)
     lengths = lengths_of([part.plain for part in parts])
-    batching = config.batching
-    if batching.token_budget is None:
-        budget = choose_token_budget(len(lengths), longest=2 * batching.max_length)
-        choices["batching.token_budget"] = budget
-        batching = batching.model_copy(update={"token_budget": budget})
+    longest = config.batching.max_length
+    if config.batching.token_budget is None:
+        choices["batching.token_budget"] = choose_token_budget(len(lengths), longest=2 * longest)
     if config.tokenization.sampling:
-        lengths = sampled_lengths(parts, config.tokenization.sampling, batching.max_length, seed=config.seed)
-    return BatchPlan(lengths, batching)
+        lengths = sampled_lengths(parts, config.tokenization.sampling, longest, seed=config.seed)
+    return BatchPlan(lengths, config.with_choices(choices).batching)
 
 
 @contextmanager

@@ -8,11 +8,11 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from textseq import __version__
 from textseq.corpus import read_lines, read_pairs
 from textseq.errors import CorpusError
 from textseq.metric_names import display_name
 from textseq.run_directory import RunDirectory
+from textseq.run_evaluation import RunEvaluation
 from textseq.scores import (
     LengthScores,
     Significance,
@@ -30,52 +30,38 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores of a run, with the conditions they were measured under.
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(RunEvaluation):
+    """Scores of a run, with the conditions they were measured under (see `RunEvaluation` for more of these).
 
     Attributes:
         scores: BLEU, chrF and TER, each with its signature and 95 % confidence interval.
-        run: the run directory.
-        step: training step of the weights.
-        seed: of the training.
         beam: hypotheses kept alive; 1 is greedy search.
         source: the text that was translated.
         reference: what it was compared with.
         lowercase: whether case was ignored.
         tokenize: sacreBLEU's tokenizer of BLEU.
-        baseline: file of translations, or run directory, that the run was compared with; None for none.
         significance: the comparison with the baseline, by metric; empty without one.
         lengths: BLEU and chrF by source length; empty where not asked for.
-        seconds: that translating took, the building of its graph included, loading the run not.
-        machine: processor and cores.
-        version: of dragoman.
         hypotheses: the translations, line by line.
     """
 
     scores: TranslationScores
-    run: str
-    step: int | None
-    seed: int
     beam: int
     source: TextFile
     reference: TextFile
     lowercase: bool
     tokenize: str
-    baseline: str | None
     significance: tuple[Significance, ...]
     lengths: tuple[LengthScores, ...]
-    seconds: float
-    machine: str
-    version: str = __version__
     hypotheses: tuple[str, ...] = field(default=(), repr=False)
 
-    COLUMNS: ClassVar[tuple[str, ...]] = ("", "score", "95 % interval", "conditions")
+    EXAMPLES: ClassVar[str] = "sentences"
 
     @property
     def sentences_per_second(self) -> float:
         """Speed of translating."""
-        return self.source.lines / self.seconds if self.seconds > 0 else 0.0
+        return self._per_second
 
     @property
     def command(self) -> str:
@@ -101,11 +87,7 @@ class Evaluation:
             "beam": self.beam,
             "source": asdict(self.source),
             "reference": asdict(self.reference),
-            "seconds": round(self.seconds, 3),
-            "sentences_per_second": round(self.sentences_per_second, 1),
-            "machine": self.machine,
-            "version": self.version,
-            "command": self.command,
+            **self._measured(),
         }
         if self.baseline is not None:
             values["baseline"] = self.baseline
@@ -125,15 +107,11 @@ class Evaluation:
                 text = f"{length.lines:,} lines, chrF {length.chrf:.2f}"
                 rows.append((f"BLEU, {length.label}", f"{length.bleu:.2f}", "", text))
         files = f"{self.source.path}, {self.reference.path}: {self.source.lines:,} lines"
-        step = "" if self.step is None else f", step {self.step:,}"
-        rows += [
-            ("text", "", "", files),
-            ("run", "", "", f"{self.run}{step}, seed {self.seed}, beam {self.beam}"),
-            ("time", "", "", f"{self.seconds:.1f} s, {self.sentences_per_second:,.1f} sentences/s, {self.machine}"),
-        ]
-        if self.baseline is not None:
-            rows.append(("baseline", "", "", self.baseline))
-        return rows + [("note", "", "", note) for note in self.scores.notes]
+        return rows + self._last_rows(files, f"beam {self.beam}", self.scores.notes)
+
+    @property
+    def _answered(self) -> int:
+        return self.source.lines
 
 
 def evaluate(

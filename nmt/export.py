@@ -3,28 +3,56 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
 
-from nmt.search import beam_search
-from nmt.source_ceiling import LONGEST_SOURCE
+from nmt.golden_examples import golden_examples
+from nmt.serving_functions import ServingFunctions
 from nmt.translation_data import text_path
 from nmt.translator import Translator
 from textseq.backend import require_tensorflow
-from textseq.export import Golden, check_folder, publish
-from textseq.export_texts import read_golden_texts, serving_ids
-from textseq.graph_tokenization import GraphTokenizer
+from textseq.export import check_folder, publish
+from textseq.export_texts import read_golden_texts
 from textseq.run_directory import RunDirectory
 
 
 def export(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
     """Writes the best weights of a run as a SavedModel for TF Serving, if it proves that it translates as the run does.
 
-    `serving_default` takes `text` string[batch] and gives `translation` string[batch] and `score` float32[batch].
-    Beam and length normalisation are the run's own. Bytes that are no UTF-8 are read as U+FFFD, an empty text gives
-    an empty translation, and of a text of more than `LONGEST_SOURCE` tokens the first are translated.
+    It has four signatures. All take `text` string[batch], and give for each row what they would give for it alone;
+    where rows differ in extent, the shorter are padded with "", 0 or float32's lowest.
+
+    `serving_default` translates:
+
+    - `translation` string[batch].
+    - `score` float32[batch]: the length-normalised log-probability.
+    - `truncated` bool[batch]: the text has more than `nmt.ceilings.LONGEST_SOURCE` tokens, and only the first are
+      translated. Every signature has it.
+
+    `n_best` also takes `n` int32[batch], and gives several translations, best first. The first is that of
+    `serving_default` (unless `search.patience` is below 1: search then stops at the first few that finish, and goes on
+    where more are asked for).
+
+    - `translations` string[batch, columns], `scores` float32[batch, columns]; as many columns as the largest count.
+    - `count` int32[batch]: translations in this row, `n`, but at least 1 and at most the beam.
+
+    `align` gives what `serving_default` gives, and where the model looked:
+
+    - `source_tokens` string[batch, source], `target_tokens` string[batch, target]: subword pieces, with the final
+      "</s>" (in the target where search reached it).
+    - `source_length`, `target_length` int32[batch]: tokens in this row.
+    - `attention` float32[batch, target, source]: how much each target token looked at each source token.
+
+    `score` also takes `translation` string[batch], and gives its probability:
+
+    - `log_probability` float32[batch], in nats, as `Translator.score` gives it.
+    - `truncated` bool[batch]: here also where the translation has more than `nmt.ceilings.LONGEST_TARGET` tokens, of
+      which the first are scored.
+
+    Beam, normalisation and limits are the run's own. Work and output are bounded by the length of the input, and that
+    by the ceilings, see `nmt.serving_functions`. Bytes that are no UTF-8 are read as U+FFFD, and an empty text gives
+    empty translations.
 
     Args:
         run: the run directory.
@@ -47,41 +75,7 @@ def export(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
     directory = RunDirectory.open(run, "nmt")
     with tf.device("CPU:0"):  # where the proof runs; a GPU's products are rounded otherwise
         translator = Translator.load(run)
-        golden = _golden(translator, read_golden_texts(text_path(directory.data_path, "valid", "source")))
-    module = tf.Module(name="translator")
-    function = _serving_function(translator, module)
-    return publish(out, "nmt", module, {"serving_default": function}, {"serving_default": golden})
-
-
-def _serving_function(translator: Translator, module: tf.Module) -> Callable[..., dict[str, tf.Tensor]]:
-    """Returns `serving_default`, and has the module keep what it needs."""
-    source, target = translator.source_tokenizer, translator.target_tokenizer
-    config = translator.config.with_overrides(["search.n_best=1"]).search
-    encoder = GraphTokenizer(source.model_bytes)
-    decoder = encoder if target is source else GraphTokenizer(target.model_bytes)
-    # The weights alone, not the model: dropout's random state stays out, and loading needs no Keras.
-    module.weights = [variable.value for variable in translator.model.trainable_variables]
-    module.tokenizers = [encoder, decoder]
-
-    def serve(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        source_ids, lengths, _ = serving_ids(encoder, text, LONGEST_SOURCE, source.eos_id, source.pad_id)
-        found = beam_search(translator.model, source_ids, config, target)
-        translation = decoder.decode(found.ids[:, 0], found.lengths[:, 0])
-        return {
-            "translation": tf.where(lengths == 0, "", translation),
-            "score": found.scores[:, 0],
-        }
-
-    signature = [tf.TensorSpec([None], tf.string, name="text")]
-    return tf.function(serve, input_signature=signature, autograph=False).get_concrete_function()
-
-
-def _golden(translator: Translator, texts: list[bytes]) -> Golden:
-    translations = translator.translate([text.decode("utf-8", "replace") for text in texts])
-    return Golden(
-        inputs={"text": texts},
-        outputs={
-            "translation": [translation.text.encode() for translation in translations],
-            "score": [translation.score for translation in translations],
-        },
-    )
+        path = text_path(directory.data_path, "valid", "source")
+        golden = golden_examples(translator, read_golden_texts(path, translator.source_tokenizer.vocabulary()))
+    functions = ServingFunctions(translator)
+    return publish(out, "nmt", functions.module, functions.signatures(), golden)

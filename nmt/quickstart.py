@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import textseq.quickstart
 from nmt.config import Config
-from nmt.evaluate import Evaluation, evaluate
+from nmt.evaluate import evaluate
 from nmt.export import export
 from nmt.phrasebook import phrasebook
 from nmt.train import train
 from nmt.translation import Translation
 from nmt.translator import Translator
+from textseq.quickstart import EXPORTING, SCORING, beside_reference
 from textseq.run_directory import RunDirectory
-
-Progress = Callable[[Mapping[str, Any]], None]
+from textseq.training.session import Progress
 
 # A small network that learns the phrasebook well within five minutes on two cores.
 SETTINGS = (
@@ -43,54 +44,31 @@ _SHOWN = 8
 """Sentences of the test split that the report shows."""
 
 
-@dataclass(frozen=True)
-class QuickstartReport:
+@dataclass(frozen=True, kw_only=True)
+class QuickstartReport(textseq.quickstart.QuickstartReport):
     """What the quickstart made."""
 
-    run: Path
-    export: Path
-    learning_curve: Path
     heat_map: Path
-    evaluation: Evaluation
     samples: tuple[Translation, ...]
-    references: tuple[str, ...]
-    minutes: float
 
     COLUMNS = ("English", "translation", "reference")
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON."""
-        return {
-            "run": str(self.run),
-            "export": str(self.export),
-            "learning_curve": str(self.learning_curve),
-            "heat_map": str(self.heat_map),
-            "minutes": self.minutes,
-            "evaluation": self.evaluation.to_dict(),
-            "samples": [
-                {"source": sample.source, "translation": sample.text, "reference": reference}
-                for sample, reference in zip(self.samples, self.references, strict=True)
-            ],
-        }
+    MORE_FILES: ClassVar = {"heat_map": "attention"}
 
     def rows(self) -> list[tuple[str, str, str]]:
         """As rows of a table: sentences of the test split with their translation and reference."""
         return [
-            (sample.source, sample.text, "the same" if sample.text == reference else reference)
+            (sample.source, sample.text, beside_reference(sample.text, reference))
             for sample, reference in zip(self.samples, self.references, strict=True)
         ]
 
-    def next_steps(self) -> str:
-        """What was made and what to type next."""
+    def _sample_dicts(self) -> list[dict[str, Any]]:
+        return [{"source": sample.source, "translation": sample.text} for sample in self.samples]
+
+    def _commands(self) -> Sequence[str]:
         return (
-            f"test split: {self.evaluation.summary()}, in {self.minutes:.1f} minutes\n"
-            f"learning curve   {self.learning_curve}\n"
-            f"attention        {self.heat_map}\n"
-            f"SavedModel       {self.export}\n\n"
-            "Next:\n"
-            f"  echo 'I have to get up early.' | nmt translate --run {self.run}\n"
-            f"  nmt translate --run {self.run} --n-best 3 --json\n"
-            "  nmt train --source YOUR.en --target YOUR.xx --run runs/mine\n"
+            f"echo 'I have to get up early.' | nmt translate --run {self.run}",
+            f"nmt translate --run {self.run} --n-best 3 --json",
+            "nmt train --source YOUR.en --target YOUR.xx --run runs/mine",
         )
 
 
@@ -125,12 +103,12 @@ def quickstart(out: str | os.PathLike[str] = "quickstart/nmt", *, progress: Prog
     }
     config = Config().with_overrides([f"corpus.{side}={path}" for side, path in corpus.items()])
     train(config.with_overrides(SETTINGS), run, progress=progress)
-    progress({"message": "scoring the test split, whose combinations of words were never seen in training"})
+    progress({"message": SCORING})
     evaluation = evaluate(run, data / "test.en", data / "test.de")
     samples = Translator.load(run).translate([pair.source for pair in book.test[:_SHOWN]], attention=True)
     heat_map = folder / "attention.png"
     max(samples, key=lambda sample: len(sample.source)).plot(heat_map)
-    progress({"message": "exporting, and comparing the export with the run"})
+    progress({"message": EXPORTING})
     return QuickstartReport(
         run=run,
         export=export(run, folder / "export"),

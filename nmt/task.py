@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,13 @@ from keras import ops
 from nmt.config import Config
 from nmt.data import TranslationData
 from nmt.translator import Translator
-from textseq.batching import Batch
 from textseq.losses import smoothed_cross_entropy
 from textseq.scores import validation_score
+from textseq.training.prepared_task import PreparedTask
 from textseq.training.task import Loss
 
 
-class TranslationTask:
+class TranslationTask(PreparedTask[TranslationData]):
     """Model, batches, loss and validation of a translator (see `textseq.training.task.Task`).
 
     Args:
@@ -32,30 +31,15 @@ class TranslationTask:
     predicts_tokens = True
 
     def __init__(self, translator: Translator, data: TranslationData, config: Config) -> None:
+        super().__init__(data, config.training.metric)
         self.translator = translator
         self.model = translator.model
-        self.data = data
         self.smoothing = config.training.label_smoothing
-        self.metric = config.training.metric
-        self.higher_is_better = self.metric != "loss"
         self.validation_sentences = config.training.validation_sentences
         self._pad_id = self.model.special_ids.pad_id
         self._validation_sums = tf.function(
             self._sums, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 3, autograph=False
         )
-
-    @property
-    def batches_per_epoch(self) -> int:
-        """Batches of the unsampled text; an epoch of sampled subwords has about as many."""
-        return len(self.data.plan)
-
-    def batches(self, epoch: int) -> Sequence[Batch]:
-        """The batches of one epoch."""
-        return self.data.batches(epoch)
-
-    def arrays(self, batch: Batch, epoch: int) -> tuple[np.ndarray, ...]:
-        """`source_ids`, `target_input_ids` and `target_label_ids` of a batch, int32[batch, length] each."""
-        return tuple(self.data.arrays(batch, epoch))
 
     def loss(self, arrays: tuple[Any, ...]) -> Loss:
         """Smoothed cross-entropy, the mean over the target tokens of the batch."""

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from textseq.batching import Batch, BatchPlan, validation_batches
-from textseq.cleaning import CleaningReport, PairCleaningReport
+from textseq.batching import Batch
+from textseq.cleaning import PairCleaningReport
 from textseq.corpus import read_lines
+from textseq.preparation import load_tokenizer
+from textseq.prepared_text import PreparedText
 from textseq.run_directory import RunDirectory
-from textseq.special_ids import SpecialIds, special_ids_of
-from textseq.token_sampling import SampledStores, TextPart, lengths_of
+from textseq.special_ids import SpecialIds
+from textseq.token_sampling import TextPart
 from textseq.token_store import TokenStore
 from textseq.tokenization import Tokenizer
 
@@ -54,61 +56,30 @@ class PreparationReport(PairCleaningReport):
     REASONS: ClassVar[Mapping[str, str]] = {**PairCleaningReport.REASONS, TOO_MANY_TOKENS: "too many tokens"}
 
 
-class TranslationData:
+class TranslationData(PreparedText):
     """A run's prepared data; made by `nmt.data.prepare_data`.
-
-    Training batches are a pure function of the prepared data, the seed and the epoch. With subword sampling, each
-    epoch's ids are drawn anew, see `textseq.token_sampling.SampledStores`.
 
     Args:
         run: where the data are.
         config: its seed, tokenization and batching.
         prepared: the content of the run's data/prepared.json.
-        report: what cleaning did.
 
     Attributes:
         source_tokenizer: of the source side.
         target_tokenizer: of the target side, the same object where the vocabulary is joint.
         joint: whether both sides share one vocabulary.
-        special_ids: pad, unk, bos and eos, the same for both sides.
         report: what cleaning did.
         training_pairs: pairs that are trained on.
-        plan: the shapes of all epochs; with subword sampling, each epoch lays its own lengths on them.
-        choices: what was chosen from the corpus, by its key in the configuration, such as
-            {"tokenization.vocabulary_size": 6400}; keys that the user had set are absent.
     """
 
-    def __init__(self, run: RunDirectory, config: Config, prepared: Mapping[str, Any], report: CleaningReport) -> None:
-        self.choices: dict[str, int] = dict(prepared["choices"])
-        budget = config.batching.token_budget or self.choices["batching.token_budget"]
-        batching = config.batching.model_copy(update={"token_budget": budget})
+    def __init__(self, run: RunDirectory, config: Config, prepared: Mapping[str, Any]) -> None:
         self.joint: bool = config.tokenization.joint
         self.source_tokenizer, self.target_tokenizer = load_tokenizers(run, self.joint)
-        self.special_ids = special_ids_of(self.target_tokenizer)
-        self.report = report
-        self._folder = run.data_path
-        self._seed = config.seed
-        parts = training_parts(self._folder, (self.source_tokenizer, self.target_tokenizer))
-        self._validation_stores = open_stores(self._folder, "valid")
-        self.training_pairs = len(parts[0].plain)
-        lengths = lengths_of([part.plain for part in parts])
-        self.plan = BatchPlan(lengths, batching, shapes=[tuple(shape) for shape in prepared["shapes"]])
-        self._token_budget = budget
-        longest = self.plan.shapes[-1][1:]
-        self._stores = SampledStores(self._folder, parts, config.tokenization.sampling, config.seed, longest)
-
-    def batches(self, epoch: int, *, shard: int = 0, shards: int = 1) -> list[Batch]:
-        """The batches of one epoch in their order; with subword sampling, the epoch's ids are drawn first.
-
-        Args:
-            epoch: its number, from 0.
-            shard: which part of the rows, see `BatchPlan.epoch`.
-            shards: processes among which each batch is divided.
-
-        Raises:
-            OutputError: the epoch's ids cannot be written.
-        """
-        return self._stores.plan_of(epoch, self.plan).epoch(self._seed, epoch, shard=shard, shards=shards)
+        parts = training_parts(run.data_path, (self.source_tokenizer, self.target_tokenizer))
+        super().__init__(run, config, prepared, parts)
+        self.report = PreparationReport.read_from(run.data_path)
+        self.training_pairs = len(self)
+        self._validation_stores = open_stores(run.data_path, "valid")
 
     def arrays(self, batch: Batch, epoch: int) -> TranslationBatch:
         """The arrays of one of an epoch's batches.
@@ -121,8 +92,8 @@ class TranslationData:
 
     def validation_batches(self) -> list[TranslationBatch]:
         """All validation pairs as arrays, longest first, in few shapes; never sampled."""
-        batches = validation_batches(lengths_of(self._validation_stores), self._token_budget)
-        return [_assemble(self._validation_stores, batch, self.special_ids) for batch in batches]
+        stores = self._validation_stores
+        return [_assemble(stores, batch, self.special_ids) for batch in self._validation_batches(stores)]
 
     def validation_texts(self) -> tuple[list[str], list[str]]:
         """The validation pairs as text, sources and references, in the order of their files."""
@@ -137,15 +108,10 @@ def load_tokenizers(run: RunDirectory, joint: bool) -> tuple[Tokenizer, Tokenize
         RunDirectoryError: a model is missing or damaged.
     """
     if joint:
-        tokenizer = Tokenizer.load(tokenizer_path(run.tokenizer_path, "joint"))
+        tokenizer = load_tokenizer(run, "joint")
         return tokenizer, tokenizer
-    source, target = (Tokenizer.load(tokenizer_path(run.tokenizer_path, side)) for side in SIDES)
+    source, target = (load_tokenizer(run, side) for side in SIDES)
     return source, target
-
-
-def tokenizer_path(folder: Path, name: str) -> Path:
-    """Where a tokenizer stands: name is joint, source or target."""
-    return folder / f"{name}.model"
 
 
 def text_path(folder: Path, part: str, side: str) -> Path:

@@ -10,17 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from nmt.ceilings import LONGEST_SOURCE, LONGEST_TARGET
 from nmt.config import Config
 from nmt.model import TranslationModel
 from nmt.search import SearchConfig, SearchResult, beam_search, sample, score
-from nmt.source_ceiling import LONGEST_SOURCE
 from nmt.translation import Translation
 from nmt.translation_data import load_tokenizers
-from textseq.backend import require_tensorflow
 from textseq.errors import InputError
-from textseq.identity import check_identity, identity
-from textseq.inference import assign_weights, batched_indices, encode_cut, load_best, padded, text_lines
-from textseq.run_directory import RunDirectory
+from textseq.identity import identity
+from textseq.inference import TrainedRun, batched_indices, encode_cut, padded, text_lines
 from textseq.special_ids import special_ids_of
 from textseq.tokenization import Tokenizer
 
@@ -40,7 +38,7 @@ class _Hypothesis(NamedTuple):
 class Translator:
     """A trained model with its tokenizers.
 
-    Of a line of more than `nmt.source_ceiling.LONGEST_SOURCE` tokens the first are read, so that one line can take
+    Of a line of more than `nmt.ceilings.LONGEST_SOURCE` tokens the first are read, so that one line can take
     neither minutes nor gigabytes. It is said in the log, and in `Translation.truncated`; lines of ordinary text never
     come near.
 
@@ -67,8 +65,8 @@ class Translator:
         """The training step of the weights, where they were loaded from a run."""
         self._searches: dict[Any, Callable[..., SearchResult]] = {}
         self._score: Callable[..., Any] | None = None
-        self._source_pieces = _pieces(source_tokenizer)
-        self._target_pieces = _pieces(target_tokenizer)
+        self._source_pieces = source_tokenizer.vocabulary()
+        self._target_pieces = target_tokenizer.vocabulary()
 
     @classmethod
     def load(cls, run: str | os.PathLike[str]) -> Translator:
@@ -82,16 +80,12 @@ class Translator:
                 after the training.
             CheckpointError: the weights are truncated or altered, or belong to another configuration.
         """
-        require_tensorflow("translating")
-        directory = RunDirectory.open(run, "nmt")
-        best = load_best(directory)
-        config = Config.from_toml(directory.config_path)
-        source, target = load_tokenizers(directory, config.tokenization.joint)
-        own = identity(config, {"source": source, "target": target})
-        check_identity(best.state.get("identity", {}), own, directory.path, deciding_only=True)
+        trained = TrainedRun.open(run, "nmt", Config, "translating")
+        config = trained.config
+        source, target = load_tokenizers(trained.directory, config.tokenization.joint)
+        trained.check(identity(config, {"source": source, "target": target}))
         translator = cls(make_model(config, source, target), source, target, config)
-        assign_weights(translator.model, best)
-        translator.step = best.step
+        translator.step = trained.assign(translator.model)
         return translator
 
     def translate(
@@ -156,7 +150,16 @@ class Translator:
 
         Args:
             sources: text, cut where it is very long, as for `translate`.
-            targets: as many translations; never cut.
+            targets: as many translations. Of more than `nmt.ceilings.LONGEST_TARGET` tokens the first are scored,
+                which are at least as probable as the whole; it is said in the log.
+
+        Raises:
+            InputError: the numbers differ, or one text in place of a list.
+        """
+        return self.score_and_cuts(sources, targets)[0]
+
+    def score_and_cuts(self, sources: Sequence[str], targets: Sequence[str]) -> tuple[list[float], frozenset[int]]:
+        """What `score` gives, and the indices of the pairs of which a side was cut.
 
         Raises:
             InputError: the numbers differ, or one text in place of a list.
@@ -164,8 +167,8 @@ class Translator:
         sources, targets = text_lines(sources), text_lines(targets)
         if len(sources) != len(targets):
             raise InputError(f"received {len(sources)} sources and {len(targets)} targets; expected as many of each")
-        source_ids, _ = self._source_ids(sources)
-        target_ids = [[*ids, self.target_tokenizer.eos_id] for ids in self.target_tokenizer.encode(targets)]
+        source_ids, source_cut = self._source_ids(sources)
+        target_ids, target_cut = self._target_ids(targets)
         lengths = np.array([(len(source), len(target)) for source, target in zip(source_ids, target_ids, strict=True)])
         scores = np.zeros(len(sources), np.float64)
         for indices in batched_indices(lengths.reshape(-1, 2), TOKENS_A_BATCH):
@@ -173,7 +176,7 @@ class Translator:
                 padded([source_ids[index] for index in indices], self.source_tokenizer.pad_id),
                 padded([target_ids[index] for index in indices], self.target_tokenizer.pad_id),
             ).numpy()
-        return [float(value) for value in scores]
+        return [float(value) for value in scores], source_cut | target_cut
 
     def _decode(
         self, lines: Sequence[str], search: Callable[..., SearchResult], beam: int, n_best: int, first_line: int = 0
@@ -230,6 +233,13 @@ class Translator:
         advice = "put every sentence on a line of its own"
         return encode_cut(self.source_tokenizer, lines, LONGEST_SOURCE, noun="lines", advice=advice)
 
+    def _target_ids(self, lines: Sequence[str]) -> tuple[list[list[int]], frozenset[int]]:
+        """The ids of each line, ending in eos where it was not cut, and the indices of lines that were."""
+        advice = "score every sentence on a line of its own"
+        ids, cut = encode_cut(self.target_tokenizer, lines, LONGEST_TARGET, noun="translations", advice=advice)
+        # What goes on does not end there.
+        return [one[:-1] if index in cut else one for index, one in enumerate(ids)], cut
+
     def _compiled(self, key: tuple[str, SearchConfig, bool]) -> Callable[..., SearchResult]:
         if key not in self._searches:
             kind, config, attention = key
@@ -267,7 +277,3 @@ def make_model(config: Config, source_tokenizer: Tokenizer, target_tokenizer: To
         seed=config.seed,
         name="translator",
     )
-
-
-def _pieces(tokenizer: Tokenizer) -> list[str]:
-    return [tokenizer.piece(index) for index in range(tokenizer.vocabulary_size)]

@@ -79,6 +79,7 @@ class BatchPlan:
 
     Attributes:
         shapes: list of (batch_size, length of each side), from the shortest.
+        tokens: of all sentences, both sides together, padding not counted.
 
     Raises:
         ConfigurationError: a sentence exceeds `max_length`, or the budget is unset or too small.
@@ -97,7 +98,7 @@ class BatchPlan:
         if config.token_budget is None:
             raise ConfigurationError("batching.token_budget is unset, expected a number of tokens; set it")
         self.config = config
-        self._token_count = int(lengths.sum(dtype=np.int64))
+        self.tokens = int(lengths.sum(dtype=np.int64))
         if shapes is None:
             self.shapes = _choose_shapes(lengths, config.token_budget, config)
         else:
@@ -123,7 +124,7 @@ class BatchPlan:
 
     def padding_waste(self) -> float:
         """The part of all cells that holds no token, empty rows of short batches counted, from 0 to 1."""
-        return 1.0 - self._token_count / _padded_cells(self._counts, self.shapes)
+        return 1.0 - self.tokens / _padded_cells(self._counts, self.shapes)
 
     def epoch(self, seed: int, epoch: int, *, shard: int = 0, shards: int = 1) -> list[Batch]:
         """All batches of one epoch: a pure function of the arguments, the same on every machine.

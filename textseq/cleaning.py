@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
@@ -27,6 +29,9 @@ PAIR_REASONS: dict[str, str] = {
     "duplicate": "duplicate of an earlier pair",
 }
 """The reasons for which a pair can be removed, in the order in which they are checked, and their words in the table."""
+
+CLEANING = "cleaning.json"
+"""The file in data/ that keeps a run's report, beside the sizes of what was made."""
 
 FIRST_LINES = 5
 """So many line numbers a report keeps for each reason."""
@@ -241,6 +246,15 @@ class CleaningReport:
         report.first_lines.update({reason: list(lines) for reason, lines in values["first_lines"].items()})
         report.kept_overlaps.update(values["kept_overlaps"])
         return report
+
+    @classmethod
+    def read_from(cls: type[ReportType], folder: Path) -> ReportType:
+        """The report of a run that was prepared.
+
+        Args:
+            folder: the run's data/.
+        """
+        return cls.from_dict(json.loads((folder / CLEANING).read_text(encoding="utf-8"))["report"])
 
     def _places(self, reason: str) -> str:
         lines = self.first_lines[reason]

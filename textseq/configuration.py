@@ -41,6 +41,9 @@ _EXPECTED = {
     "model_type": "a section of keys",
 }
 
+NOT_GIVEN: dict[str, Any] = {"none": "not given"}
+"""`json_schema_extra` of a field that is left out where it is None, such as a file that need not be named."""
+
 
 class Configuration(BaseModel):
     """Base of every configuration section.

@@ -4,10 +4,11 @@ OUT/
   export.json            marks the folder: format, version, task
   1/, 2/, ...            versions, as TF Serving looks for them; the newest has the highest number
     saved_model.pb, variables/
-    assets.extra/        golden.json: inputs and what the run gives for them; proof.json: the proof's report; and
-                         what the task adds for clients
+    assets.extra/        golden.json: inputs and what the run gives for them; proof.json: the proof's report;
+                         tf_serving_warmup_requests; and what the task adds for clients
+  kit/                   what TF Serving wants beside a model, and a guide (textseq.serving.kit)
 
-A version is made under a hidden name, proved in a fresh process (see textseq.export_proof) and then renamed.
+A version is made under a hidden name, proved in a fresh process (see textseq.serving.native.prove) and then renamed.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ from typing import Any
 
 import tensorflow as tf
 
-from textseq import export_proof
 from textseq.atomic_files import remove_remainders, replace_directory, write_atomically, writing
 from textseq.errors import ExportMismatch, OutputError
+from textseq.serving.kit import allowed_batch_sizes, write_kit
+from textseq.serving.native import prove
+from textseq.serving.versions import FORMAT, MARKER, exported_task, next_version
+from textseq.serving.warmup import WARMUP_FILE, warmup_requests
 
 TOLERANCE = 1e-4
 """How far a score of the export may be from the run's own."""
 
 PROOF_SECONDS = 1800.0
 """How long the proof may take."""
-
-_FORMAT = {"format": "dragoman-export", "version": 1}
-_MARKER = "export.json"
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,14 @@ class Golden:
 
     Attributes:
         inputs: by name, one value a row: bytes for a string.
-        outputs: by name, one value a row: bytes for a string, else a number or a list of numbers.
+        outputs: by name, one value a row: bytes for a string, a number, or (nested) lists of them where a row has
+            several; what pads such a row in a batch is left out.
+        ceiling: how much of one text the signature reads, in words, such as "512 tokens"; empty: all of it.
     """
 
     inputs: Mapping[str, Sequence[Any]]
     outputs: Mapping[str, Sequence[Any]]
+    ceiling: str = ""
 
 
 def publish(
@@ -81,16 +85,19 @@ def publish(
     check_folder(folder, task)
     with _made(folder):
         remove_remainders(folder)
-        version = folder / str(max(_versions(folder), default=0) + 1)
+        version = folder / str(next_version(folder))
         with replace_directory(version) as aside:
             _write(aside, version, module, signatures, golden)
             for name, content in (extra or {}).items():
-                (aside / export_proof.GOLDEN).with_name(name).write_bytes(content)
+                (aside / prove.GOLDEN).with_name(name).write_bytes(content)
             _prove(aside, version, golden)
+            warmup = warmup_requests(task, aside, golden, allowed_batch_sizes(folder, golden))
+            (aside / prove.GOLDEN).with_name(WARMUP_FILE).write_bytes(warmup)
             # The folder is marked first: without its mark, a version would be taken for something else.
-            write_atomically(folder / _MARKER, json.dumps({**_FORMAT, "task": task}) + "\n")
+            write_atomically(folder / MARKER, json.dumps({**FORMAT, "task": task}) + "\n")
             if version.exists():
                 raise OutputError(f"{version}: another export has just been published here; start again for the next")
+        write_kit(folder, golden, {name: each.ceiling for name, each in golden.items() if each.ceiling})
     return version
 
 
@@ -107,28 +114,15 @@ def check_folder(out: str | os.PathLike[str], task: str) -> None:
         if not folder.is_dir():
             raise OutputError(f"{folder}: is a file; expected a folder for the versions of an export")
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    if _MARKER not in names:
-        if names:
-            raise OutputError(
-                f"{folder}: holds something else ({', '.join(names[:3])}{', ...' if names[3:] else ''}) "
-                f"and no {_MARKER}; choose a new or an empty folder"
-            )
-        return
-    try:
-        marker = json.loads((folder / _MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        marker = None
-    if not isinstance(marker, dict) or {**marker, "task": None} != {**_FORMAT, "task": None}:
+    if MARKER in names:
+        found = exported_task(folder)
+        if found != task:
+            raise OutputError(f"{folder}: holds exports of {found}, expected {task}; choose another folder")
+    elif names:
         raise OutputError(
-            f"{folder / _MARKER}: not the mark of an export; expected format {_FORMAT['format']} {_FORMAT['version']}; "
-            f"choose another folder"
+            f"{folder}: holds something else ({', '.join(names[:3])}{', ...' if names[3:] else ''}) "
+            f"and no {MARKER}; choose a new or an empty folder"
         )
-    if marker.get("task") != task:
-        raise OutputError(f"{folder}: holds exports of {marker.get('task')}, expected {task}; choose another folder")
-
-
-def _versions(folder: Path) -> list[int]:
-    return [int(name) for name in os.listdir(folder) if name.isascii() and name.isdigit()]
 
 
 @contextlib.contextmanager
@@ -161,18 +155,21 @@ def _write(
         "tolerance": TOLERANCE,
         "signatures": {
             name: {
-                "inputs": {key: _plain(values) for key, values in examples.inputs.items()},
-                "outputs": {key: _plain(values) for key, values in examples.outputs.items()},
+                "inputs": {key: _plain(list(values)) for key, values in examples.inputs.items()},
+                "outputs": {key: _plain(list(values)) for key, values in examples.outputs.items()},
+                "ceiling": examples.ceiling,
             }
             for name, examples in golden.items()
         },
     }
-    (aside / export_proof.GOLDEN).parent.mkdir(exist_ok=True)
-    (aside / export_proof.GOLDEN).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    (aside / prove.GOLDEN).parent.mkdir(exist_ok=True)
+    (aside / prove.GOLDEN).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _plain(values: Sequence[Any]) -> list[Any]:
-    return [{"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value for value in values]
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
 
 
 @contextlib.contextmanager
@@ -189,7 +186,9 @@ def _without_messages() -> Iterator[None]:
 
 def _prove(aside: Path, version: Path, golden: Mapping[str, Golden]) -> None:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, str(Path(export_proof.__file__).resolve()), str(aside.resolve())]
+    # By its path: the process then knows that folder of this package alone.
+    program, report = Path(prove.__file__).resolve().parent, aside.resolve() / prove.PROOF
+    command = [sys.executable, str(program), str(aside.resolve()), "--report", str(report)]
     try:
         done = subprocess.run(command, env=environment, cwd=aside, capture_output=True, timeout=PROOF_SECONDS)
     except subprocess.TimeoutExpired:
@@ -197,44 +196,16 @@ def _prove(aside: Path, version: Path, golden: Mapping[str, Golden]) -> None:
             f"{version}: the export did not answer its {_count(golden)} golden inputs within {PROOF_SECONDS:.0f} "
             f"seconds; nothing was published; try again on a machine with less to do"
         ) from None
-    if done.returncode != 0:
+    if done.returncode not in (0, 1) or not report.is_file():
         last = (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"])[-1]
         raise ExportMismatch(
             f"{version}: the export does not load and answer in a process of its own (exit code {done.returncode}): "
             f"{last[:500]}; nothing was published"
         )
-    report = json.loads((aside / export_proof.PROOF).read_text(encoding="utf-8"))
-    fault = _fault(report, golden)
-    if fault:
-        raise ExportMismatch(f"{version}: {fault}; nothing was published")
-
-
-def _fault(report: dict[str, Any], golden: Mapping[str, Golden]) -> str | None:
-    """Returns what the proof found wrong, in one line, or None."""
-    if report["imported"]:
-        return f"the proof imported {', '.join(report['imported'])}, expected TensorFlow alone"
-    if report["foreign_operations"]:
-        return (
-            f"the export holds {', '.join(report['foreign_operations'])}, expected only operations with a CPU kernel "
-            f"in TensorFlow or tensorflow-text"
-        )
-    if not report["differences"]:
-        return None
-    first = report["differences"][0]
-    inputs = golden[first["signature"]].inputs
-    value = next(iter(inputs.values()))[first["input"]]
-    wrong = {(each["signature"], each["input"]) for each in report["differences"]}
-    return (
-        f"the export differs from the run on {len(wrong)} of {_count(golden)} golden inputs; "
-        f"first, {first['arrangement']}, {_short(value)}: received {first['output']} {_short(first['received'])}, "
-        f"expected {_short(first['expected'])}"
-    )
+    wrong = prove.fault(json.loads(report.read_text(encoding="utf-8")))
+    if wrong:
+        raise ExportMismatch(f"{version}: {wrong}; nothing was published")
 
 
 def _count(golden: Mapping[str, Golden]) -> int:
     return sum(len(next(iter(examples.inputs.values()))) for examples in golden.values())
-
-
-def _short(value: Any) -> str:
-    text = repr(value.decode("utf-8", "replace") if isinstance(value, bytes) else value)
-    return text if len(text) <= 100 else f"{text[:100]}..."

@@ -5,10 +5,25 @@ The only file that imports tensorflow_text.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import tensorflow as tf
 import tensorflow_text
 
 from textseq.tokenization import Tokenizer
+
+
+class PlacedPieces(NamedTuple):
+    """The pieces of a batch of texts, and what each stands for: `text[start:end]`, counted in bytes."""
+
+    text: tf.Tensor
+    """string[batch], with U+FFFD where the bytes were no UTF-8."""
+    ids: tf.RaggedTensor
+    """int32[batch, (pieces)]."""
+    starts: tf.RaggedTensor
+    """int32[batch, (pieces)]."""
+    ends: tf.RaggedTensor
+    """int32[batch, (pieces)]."""
 
 
 class GraphTokenizer(tf.Module):
@@ -40,8 +55,16 @@ class GraphTokenizer(tf.Module):
         Returns:
             int32[batch, (pieces)].
         """
-        well_formed = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace", replacement_char=0xFFFD)
-        return self._sentencepiece.tokenize(well_formed)
+        return self._sentencepiece.tokenize(_well_formed(text))
+
+    def encode_with_places(self, text: tf.Tensor) -> PlacedPieces:
+        """Cuts texts into ids, as `encode` does, each with the bytes that it stands for.
+
+        Args:
+            text: string[batch], as for `encode`.
+        """
+        well_formed = _well_formed(text)
+        return PlacedPieces(well_formed, *self._sentencepiece.tokenize_with_offsets(well_formed))
 
     def decode(self, ids: tf.Tensor | tf.RaggedTensor, lengths: tf.Tensor | None = None) -> tf.Tensor:
         """Joins ids to text; pad, bos and eos are dropped, bytes that form no character become U+FFFD.
@@ -58,3 +81,7 @@ class GraphTokenizer(tf.Module):
         ordinary = tf.reduce_all(ids.values[:, tf.newaxis] != tf.constant([self._dropped], ids.dtype), axis=1)
         kept = tf.ragged.boolean_mask(ids, ids.with_values(ordinary))
         return self._sentencepiece.detokenize(tf.cast(kept, tf.int32))
+
+
+def _well_formed(text: tf.Tensor) -> tf.Tensor:
+    return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace", replacement_char=0xFFFD)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from textseq.backend import require_tensorflow
 from textseq.batching import inference_batches
 from textseq.checkpoint import Checkpoint
+from textseq.configuration import Configuration
 from textseq.errors import CheckpointError, InputError, RunDirectoryError
+from textseq.identity import check_identity
 from textseq.run_directory import RunDirectory
 from textseq.tokenization import Tokenizer, well_formed
 
 logger = logging.getLogger(__name__)
+
+Config = TypeVar("Config", bound=Configuration)
 
 
 def text_lines(lines: Sequence[str]) -> list[str]:
@@ -135,3 +142,54 @@ def assign_weights(model: Any, best: Checkpoint) -> None:
             )
     for variable in model.trainable_variables:
         variable.assign(weights[variable.path])
+
+
+@dataclass(frozen=True)
+class TrainedRun(Generic[Config]):
+    """A trained run from which a network is to be made: open it, check it, and give the network its weights.
+
+    Attributes:
+        directory: of the run.
+        config: as it was resolved when the run was trained.
+        best: its best weights.
+    """
+
+    directory: RunDirectory
+    config: Config
+    best: Checkpoint
+
+    @classmethod
+    def open(cls, run: str | os.PathLike[str], task: str, kind: type[Config], purpose: str) -> TrainedRun[Config]:
+        """Opens a run.
+
+        Args:
+            run: the run directory.
+            task: of the run, such as "nmt".
+            kind: of its configuration.
+            purpose: what TensorFlow is needed for, such as "translating".
+
+        Raises:
+            InputError: Keras runs on another backend.
+            RunDirectoryError: there is no run, or it has no weights yet.
+            CheckpointError: the weights are truncated or altered.
+        """
+        require_tensorflow(purpose)
+        directory = RunDirectory.open(run, task)
+        best = load_best(directory)
+        return cls(directory, kind.from_toml(directory.config_path), best)
+
+    def check(self, own: Mapping[str, Any]) -> None:
+        """Checks that the weights were trained with what the run says now.
+
+        Args:
+            own: the identity of the run, see `textseq.identity`.
+
+        Raises:
+            RunDirectoryError: its configuration or tokenizer was changed after the training.
+        """
+        check_identity(self.best.state.get("identity", {}), own, self.directory.path, deciding_only=True)
+
+    def assign(self, model: Any) -> int:
+        """Gives a network the weights, see `assign_weights`; returns the training step that they are of."""
+        assign_weights(model, self.best)
+        return self.best.step

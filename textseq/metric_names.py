@@ -1,6 +1,11 @@
-"""How scores are called where people read them."""
+"""How scores are called where people read them, and how one is found by its name."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from textseq.errors import InputError
 
 DISPLAY_NAMES: dict[str, str] = {
     "bleu": "BLEU",
@@ -28,3 +33,28 @@ def display_name(metric: str) -> str:
         ('macro F1', 'length penalty')
     """
     return DISPLAY_NAMES.get(metric, metric.replace("_", " "))
+
+
+class _OfMetric(Protocol):
+    @property
+    def metric(self) -> str: ...
+
+
+Score = TypeVar("Score", bound=_OfMetric)
+
+
+def score_of(metric: str, scores: Sequence[Score]) -> Score:
+    """The score of a metric.
+
+    Args:
+        metric: such as "bleu".
+        scores: among which it is.
+
+    Raises:
+        InputError: it was not scored.
+    """
+    for score in scores:
+        if score.metric == metric:
+            return score
+    scored = ", ".join(score.metric for score in scores)
+    raise InputError(f"metric: received {metric!r}; these scores hold {scored}")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from textseq.errors import InputError
 from textseq.length_bins import LengthSpan, LengthUnit, length_bins
-from textseq.metric_names import display_name
+from textseq.metric_names import display_name, score_of
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
@@ -78,11 +78,7 @@ class TranslationScores:
 
     def __getitem__(self, metric: str) -> Score:
         """The score of one metric; InputError where it was not scored."""
-        for score in self.scores:
-            if score.metric == metric:
-                return score
-        scored = ", ".join(score.metric for score in self.scores)
-        raise InputError(f"metric: received {metric!r}; these scores hold {scored}")
+        return score_of(metric, self.scores)
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """One row of text a metric, under `COLUMNS`, for a table."""

@@ -219,6 +219,10 @@ class Tokenizer:
         piece: str = self._processor.id_to_piece(self._checked(int(piece_id)))
         return piece
 
+    def vocabulary(self) -> list[str]:
+        """All pieces of the vocabulary, by their ids."""
+        return [self.piece(piece_id) for piece_id in range(self.vocabulary_size)]
+
     def decode(self, ids: Iterable[int]) -> str:
         """Joins ids to text; pad, bos and eos are dropped, bytes that form no character become U+FFFD.
 

@@ -26,10 +26,11 @@ LONGEST_WORD = 24
 
 # Scripts whose words stand without spaces between them: Thai and Lao, Tibetan, Burmese, Khmer, New Tai Lue, Tai Tham,
 # Balinese, Javanese, kana, Chinese characters.
-_UNSPACED = re.compile(
+UNSPACED = re.compile(
     "[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u1980-\u19df\u1a20-\u1aaf\u1b00-\u1b7f\u3040-\u30ff"
     "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua980-\ua9ff\uaa60-\uaa7f\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
 )
+"""A character of them."""
 
 
 class Word(NamedTuple):
@@ -118,9 +119,9 @@ def _parts(text: str, spans: Sequence[tuple[str, int, int]]) -> list[_Part]:
     first, after_space = 0, False
     for number, (piece, start, end) in enumerate(spans):
         after_space = after_space or piece.startswith(SPACE_MARK)
-        while start < end and _is_blank(text[start]):
+        while start < end and is_blank(text[start]):
             start += 1
-        while start < end and _is_blank(text[end - 1]):
+        while start < end and is_blank(text[end - 1]):
             end -= 1
         if start < end:
             parts.append(_Part(start, end, range(first, number + 1), after_space))
@@ -160,7 +161,7 @@ def _runs(parts: Iterable[_Part]) -> Iterator[list[_Part]]:
 def _split(text: str, run: list[_Part]) -> Iterator[list[_Part]]:
     """Yields the words of what stands between two spaces."""
     letters = [character for character in text[run[0].start : run[-1].end] if character.isalpha()]
-    unspaced = sum(_UNSPACED.match(character) is not None for character in letters)
+    unspaced = sum(UNSPACED.match(character) is not None for character in letters)
     if 2 * unspaced > len(letters):
         yield from ([part] for part in run)
         return
@@ -184,6 +185,6 @@ def _is_sign(text: str) -> bool:
     return not any(unicodedata.category(character)[0] in "LN" for character in text)
 
 
-def _is_blank(character: str) -> bool:
+def is_blank(character: str) -> bool:
     """Whether the character shows nothing: a space, a control or format character, SentencePiece's own space."""
     return character.isspace() or character == SPACE_MARK or unicodedata.category(character) in ("Cc", "Cf")

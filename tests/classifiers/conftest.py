@@ -18,12 +18,14 @@ TINY = (
     "model.embedding_units=16",
     "model.encoder_units=16",
     "model.attention_units=8",
+    "model.ngram_buckets=256",
     'model.pooling=["max", "mean", "attention"]',
     "batching.token_budget=1024",
     "batching.shapes=1",
     "training.epochs=1",
     "training.precision=float32",
     "training.unroll=false",
+    "training.compiled=false",
     "training.tensorboard=false",
 )
 """Settings of a network that is made, or trained, within seconds."""

@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,8 +23,9 @@ from classifiers.prediction import Prediction
 from textseq.command_line import LINES_AT_ONCE
 from textseq.console import run_command
 from textseq.errors import CorpusError, RunDirectoryError
+from textseq.serving.client_errors import ServerUnavailable
 
-COMMANDS = ("quickstart", "pretrain", "train", "predict", "evaluate", "explain", "export")
+COMMANDS = ("quickstart", "pretrain", "train", "predict", "evaluate", "explain", "export", "serve", "rollback")
 
 
 class StandIns:
@@ -112,6 +114,30 @@ class FakeClassifier:
         ]
 
 
+class FakeRemote:
+    """A classifier on a server: what several labels are joined with is not known there."""
+
+    def __init__(self, stand_ins: StandIns) -> None:
+        self.stand_ins = stand_ins
+
+    def connect(self, url: str, model: str | None, **options: Any) -> FakeRemote:
+        if url == "http://nobody:1":
+            raise ServerUnavailable("http://nobody:1: no connection")
+        self.stand_ins.calls.append(("connect", (url, model), options))
+        return self
+
+    def predict(self, lines: Sequence[str]) -> list[Prediction]:
+        self.stand_ins.calls.append(("predict", (list(lines),), {}))
+        predictions = FakeClassifier(StandIns()).predict(lines, abstain=False)
+        return [replace(each, labels=(";".join(each.labels),) if each.labels else ()) for each in predictions]
+
+    def __enter__(self) -> FakeRemote:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stand_ins.calls.append(("close", (), {}))
+
+
 @pytest.fixture
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> StandIns:
     stand_ins = StandIns()
@@ -122,6 +148,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> StandIns:
         "Config": FakeConfig,
         "PretrainingConfig": FakeConfig,
         "Classifier": FakeClassifier(stand_ins),
+        "RemoteClassifier": FakeRemote(stand_ins),
     }
     for name, value in names.items():
         # Into the namespace itself: asking the package for the name it has now would load TensorFlow.
@@ -295,6 +322,15 @@ def test_export_prints_where_it_is(stand_ins: StandIns, command: Command) -> Non
     assert stand_ins.calls[0] == ("export", ("x", "out"), {})
 
 
+def test_export_keeps_the_newest(stand_ins: StandIns, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    from textseq.serving import versions
+
+    monkeypatch.setattr(versions, "keep_newest", stand_ins.function("keep_newest"))
+    assert command("export", "--run", "x", "--out", "out", "--keep", "3") == (0, "out/1\n", "")
+    assert stand_ins.calls == [("export", ("x", "out"), {}), ("keep_newest", (Path("out"), 3), {})]
+    assert command("export", "--run", "x", "--out", "out", "--keep", "0")[0] == 2
+
+
 # Predicting ---------------------------------------------------------------------------------------------------------
 
 
@@ -395,6 +431,59 @@ def test_nothing_is_written_over_its_input(
     assert code == 2
     assert "is the input as well" in err
     assert text.read_text() == "a\n"
+
+
+# Asking a server ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_server_and_a_run_answer_in_the_same_form(
+    stand_ins: StandIns, command: Command, form: tuple[str, ...]
+) -> None:
+    given = "ein Ü\r\n\nlong\n\xff \n".encode()
+    here = command("predict", "--run", "x", *form, given=given)
+    there = command("predict", "--server", "grpc://h:1", "--model", "m", "--timeout", "3", *form, given=given)
+    assert here == there
+    assert stand_ins.calls[-3:] == [
+        ("connect", ("grpc://h:1", "m"), {"labels": None, "timeout": 3.0}),
+        ("predict", (["ein Ü", "", "long", "\xff "],), {}),
+        ("close", (), {}),
+    ]
+
+
+def test_several_labels_of_a_server_stay_as_they_are_joined(stand_ins: StandIns, command: Command) -> None:
+    given = b"both\nnone\n"
+    here = command("predict", "--run", "x", given=given)
+    assert command("predict", "--server", "http://h:1", given=given) == here == (0, "bad;good\t0.7500\n\t0.7500\n", "")
+
+
+def test_labels_are_read_from_a_file(stand_ins: StandIns, command: Command, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("bad\ngood\n")
+    options = ("--server", "http://h:1", "--labels", str(tmp_path / "labels.txt"), "--json")
+    assert command("predict", *options, given=b"a\n")[0] == 0
+    assert stand_ins.calls[0] == ("connect", ("http://h:1", None), {"labels": ["bad", "good"], "timeout": 60.0})
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        ((), 2, "received neither of --run and --server, expected one: --run DIR, or --server URL"),
+        (("--server", "http://h:1", "--run", "x"), 2, "received both of --run and --server, expected one"),
+        (("--run", "x", "--model", "m"), 2, "--model is the name on a server; add --server, or leave it out"),
+        (("--run", "x", "--labels", "l"), 2, "--labels: a run knows its labels; add --server, or leave it out"),
+        (("--server", "http://h:1", "--abstain"), 2, "--abstain with --server: an export answers always"),
+        (("--server", "http://h:1", "--labels", "missing"), 2, "missing: "),
+        (("--server", "http://nobody:1"), 1, "http://nobody:1: no connection"),
+    ],
+)
+def test_a_server_is_asked_for_what_it_has(
+    stand_ins: StandIns, command: Command, options: tuple[str, ...], code: int, message: str
+) -> None:
+    received, out, err = command("predict", *options, given=b"a\n")
+    assert (received, out) == (code, "")
+    assert err.startswith("error: ") and err.count("\n") == 1
+    assert message in err
+    assert not [call for call in stand_ins.calls if call[0] == "predict"]
 
 
 # Explaining ---------------------------------------------------------------------------------------------------------

@@ -260,10 +260,3 @@ def test_what_is_wrong_is_found_before_the_network_is_loaded(
     check(RunDirectoryError, "no run here", tiny_run, test, baseline=tmp_path)
     words = rf"has the labels 'bad', 'film', 'good' \(several a text\), but .* has {known}; expected the same"
     check(InputError, words, tiny_run, test, baseline=multi_label_run)
-
-
-def test_a_run_without_weights(tiny_run: Path, tiny_corpus: Path, tmp_path: Path) -> None:
-    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
-    shutil.rmtree(run / "best")
-    with pytest.raises(RunDirectoryError, match="no trained weights yet"):
-        evaluate(run, tiny_corpus / "test.tsv")

@@ -14,42 +14,74 @@ from typing import Any
 import numpy as np
 import pytest
 
-from textseq import export_proof
 from textseq.errors import ExportMismatch, OutputError, RunDirectoryError
 
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("tensorflow_text")
 
 from classifiers.classifier import LONGEST_TEXT, Classifier  # noqa: E402
-from classifiers.export import LABELS, _serving_function, export  # noqa: E402
+from classifiers.export import LABELS, export  # noqa: E402
+from classifiers.serving_functions import ServingFunctions  # noqa: E402
+from textseq.serving.native.prove import PROOF  # noqa: E402
 from textseq.tokenization import TokenizationConfig  # noqa: E402
 from textseq.tokenizer_training import train_tokenizer  # noqa: E402
 
 module: Any = importlib.import_module("classifiers.export")
+serving_functions: Any = importlib.import_module("classifiers.serving_functions")
 
 Answers = tuple[list[str], list[float], list[list[float]]]
 Serve = Callable[[list[str | bytes]], Answers]
 NAMES = ("label", "probability", "probabilities")
 
-# A server knows TensorFlow and the tokenizer's operations. TensorFlow imports Keras where it finds it.
-CLIENT = f"""
-import json, runpy, sys
-proof = runpy.run_path({export_proof.__file__!r})
-sys.meta_path.insert(0, proof["Refusal"]())
+# A server knows TensorFlow and the tokenizer's operations, but neither Keras, which TensorFlow imports where it finds
+# it, nor this package.
+CLIENT = """
+import importlib.machinery, importlib.util, json, pathlib, sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        missing = name.partition(".")[0] in ("keras", "tf_keras", "nmt", "textseq", "classifiers")
+        return importlib.machinery.ModuleSpec(name, self) if missing else None
+
+    def create_module(self, spec):
+        raise ModuleNotFoundError(spec.name, name=spec.name)
+
+    def exec_module(self, module):
+        pass
+
+place = importlib.util.find_spec("tensorflow_text").submodule_search_locations[0]
+sys.meta_path.insert(0, Missing())
 import tensorflow as tf
-proof["_load_tokenizer_operations"](tf)
+for library in pathlib.Path(place).glob("python/ops/_sentencepiece_tokenizer.*"):
+    tf.load_op_library(str(library))
 loaded = tf.saved_model.load(sys.argv[1])
-serve = loaded.signatures["serving_default"]
-_, inputs = serve.structured_input_signature
-shown = lambda specs: {{name: [spec.dtype.name, spec.shape.as_list()] for name, spec in specs.items()}}
+shown = lambda values: values.decode() if isinstance(values, bytes) else (
+    [shown(value) for value in values] if isinstance(values, list) else values)
+specs = lambda named: {name: [spec.dtype.name, spec.shape.as_list()] for name, spec in named.items()}
+described = {
+    name: [specs(function.structured_input_signature[1]), specs(function.structured_outputs)]
+    for name, function in loaded.signatures.items()
+}
 answers = []
-for batch in json.loads(sys.stdin.read()):
-    found = serve(text=tf.constant(batch, tf.string, shape=[len(batch)]))
-    labels = [label.decode() for label in found["label"].numpy().tolist()]
-    answers.append([labels, found["probability"].numpy().tolist(), found["probabilities"].numpy().tolist()])
-assert not {{"keras", "classifiers", "textseq"}} & set(sys.modules)
-print(json.dumps([list(loaded.signatures), shown(inputs), shown(serve.structured_outputs), answers]))
+for name, batch in json.loads(sys.stdin.read()):
+    found = loaded.signatures[name](text=tf.constant(batch, tf.string, shape=[len(batch)]))
+    answers.append({key: shown(value.numpy().tolist()) for key, value in found.items()})
+print(json.dumps([described, answers]))
 """
+TEXT = {"text": ["string", [None]]}
+ANSWER = {"label": ["string", [None]], "probability": ["float32", [None]], "truncated": ["bool", [None]]}
+SIGNATURES = {
+    "serving_default": [TEXT, {**ANSWER, "probabilities": ["float32", [None, 3]]}],
+    "explain": [
+        TEXT,
+        {
+            **ANSWER,
+            "words": ["string", [None, None]],
+            "weights": ["float32", [None, None]],
+            "word_count": ["int32", [None]],
+        },
+    ],
+}
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +111,13 @@ def version(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def called(classifier: Classifier) -> Serve:
     """The exported function, without the way over the disk."""
-    kept = tf.Module()
-    function = _serving_function(classifier, kept)
+    functions = ServingFunctions(classifier)
+    signature = [tf.TensorSpec([None], tf.string, name="text")]
+    classify = tf.function(functions._classify, input_signature=signature, autograph=False)
 
     def call(texts: list[str | bytes]) -> Answers:
-        found = function(text=tf.constant(texts, tf.string, shape=[len(texts)]))
+        found = classify(tf.constant(texts, tf.string, shape=[len(texts)]))
+        assert not found["truncated"].numpy()[[len(text) < LONGEST_TEXT for text in texts]].any()
         assert [found[name].shape.as_list()[0] for name in NAMES] == [len(texts)] * 3
         labels, probability, probabilities = (found[name].numpy() for name in NAMES)
         return [label.decode() for label in labels], probability.tolist(), probabilities.tolist()
@@ -103,25 +137,24 @@ def assert_equal(received: Answers, classifier: Classifier, texts: list[str]) ->
 
 def test_a_process_without_this_package(version: Path, classifier: Classifier, lines: list[str]) -> None:
     batches = [lines, lines[3:4], [], ["", *lines[5:7], " "]]
+    calls = [*(("serving_default", batch) for batch in batches), ("explain", lines[:1])]
     done = subprocess.run(
         [sys.executable, "-c", CLIENT, str(version)],
-        input=json.dumps(batches),
+        input=json.dumps(calls),
         cwd=version,  # not where the packages lie
         capture_output=True,
         text=True,
         timeout=600,
     )
     assert done.returncode == 0, done.stderr
-    signatures, inputs, outputs, answers = json.loads(done.stdout.splitlines()[-1])
-    assert signatures == ["serving_default"]
-    assert inputs == {"text": ["string", [None]]}
-    assert outputs == {
-        "label": ["string", [None]],
-        "probability": ["float32", [None]],
-        "probabilities": ["float32", [None, 3]],
-    }
+    signatures, (*answers, explained) = json.loads(done.stdout.splitlines()[-1])
+    assert signatures == SIGNATURES
     for batch, answer in zip(batches, answers, strict=True):
-        assert_equal(tuple(answer), classifier, batch)
+        assert_equal((answer["label"], answer["probability"], answer["probabilities"]), classifier, batch)
+        assert answer["truncated"] == [False] * len(batch)
+    (explanation,) = classifier.explain(lines[:1])
+    assert explained["words"] == [[word.word for word in explanation.words]]
+    np.testing.assert_allclose(explained["weights"], [[word.weight for word in explanation.words]], rtol=0, atol=1e-4)
 
 
 def test_what_is_in_the_export(version: Path, classifier: Classifier) -> None:
@@ -132,11 +165,19 @@ def test_what_is_in_the_export(version: Path, classifier: Classifier) -> None:
     graph = (version / "saved_model.pb").read_bytes()
     assert b"Random" not in graph
     assert b"Xla" not in graph
-    report = json.loads((version / export_proof.PROOF).read_text())
-    assert report["differences"] == report["imported"] == report["foreign_operations"] == []
-    assert report["inputs"]["serving_default"] > 20
     labels = (version / "assets.extra" / LABELS).read_text(encoding="utf-8")
     assert labels == "negative\nneutral\npositive\n"
+
+
+def test_every_signature_is_proved(version: Path) -> None:
+    golden = json.loads((version / "assets.extra" / "golden.json").read_text())["signatures"]
+    report = json.loads((version / PROOF).read_text())
+    assert sorted(golden) == sorted(report["inputs"]) == ["explain", "serving_default"]
+    assert report["differences"] == report["imported"] == report["foreign_operations"] == []
+    assert report["refused_operations"] == []
+    assert min(report["inputs"].values()) > 20
+    assert sum(golden["explain"]["outputs"]["truncated"]) == 1
+    assert 0 in golden["explain"]["outputs"]["word_count"]
 
 
 def test_alone_and_in_any_batch(serve: Serve, classifier: Classifier, lines: list[str]) -> None:
@@ -236,15 +277,15 @@ def test_a_broken_vocabulary_in_the_export(
 ) -> None:
     size = classifier.tokenizer.vocabulary_size
     other = train_tokenizer(["quite another film, lovely"] * 20, TokenizationConfig(), vocabulary_size=size, seed=1)
-    encoder = module.GraphTokenizer
-    monkeypatch.setattr(module, "GraphTokenizer", lambda model_bytes: encoder(other.model_bytes))
+    encoder = serving_functions.GraphTokenizer
+    monkeypatch.setattr(serving_functions, "GraphTokenizer", lambda model_bytes: encoder(other.model_bytes))
     with pytest.raises(ExportMismatch, match=r"out/1: the export differs from the run on \d+ of \d+ golden inputs; "):
         export(tiny_run, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_altered_weight(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    golden = module._golden
+    golden = module.golden_examples
 
     def golden_then_altered(classifier: Classifier, texts: list[bytes]) -> Any:
         result = golden(classifier, texts)
@@ -254,7 +295,7 @@ def test_an_altered_weight(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.M
         weight.assign(value)
         return result
 
-    monkeypatch.setattr(module, "_golden", golden_then_altered)
+    monkeypatch.setattr(module, "golden_examples", golden_then_altered)
     with pytest.raises(ExportMismatch, match=r"received probabilit(y|ies) \S+.*, expected "):
         export(tiny_run, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

@@ -23,7 +23,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def model_of(*pooling: str, units: int = 12) -> ClassifierModel:
-    rates = dict.fromkeys((f"{kind}_dropout" for kind in ("embedding", "state", "layer", "pooled", "word")), 0.0)
+    rates = dict.fromkeys(
+        (f"{kind}_dropout" for kind in ("embedding", "state", "layer", "pooled", "word", "ngram")), 0.0
+    )
     config = ModelConfig(embedding_units=units, encoder_units=units, attention_units=8, pooling=pooling, **rates)
     return ClassifierModel(config, vocabulary_size=VOCABULARY, classes=2, special_ids=SPECIAL, seed=2)
 
@@ -48,7 +50,10 @@ def test_the_end_of_a_long_text_counts(pooling: tuple[str, ...]) -> None:
     def step(token_ids: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         values = [variable.value for variable in model.trainable_variables]
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(classification_loss(model(token_ids, training=True), targets)[0])
+            reading = model.read(model.embed(token_ids, training=True), model.token_mask(token_ids), training=True)
+            # As it is trained: network and n-grams each by itself.
+            parts = [reading.logits - reading.ngram_logits, reading.ngram_logits]
+            loss = sum(tf.reduce_mean(classification_loss(logits, targets)[0]) for logits in parts)
         optimizer.apply(tape.gradient(loss, values), model.trainable_variables)
         return loss
 

@@ -41,6 +41,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "convolution": {"convolution_filters": 5},
     "layer_norm": {"layer_norm": True},
     "layers": {"encoder_layers": 3},
+    "ngrams": {"ngrams": 2},
     "all": {
         "cell": "gru",
         "layer_norm": True,
@@ -49,16 +50,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "pooling": EVERY_POOLING,
         "convolution_filters": 8,
         "convolution_width": 4,
+        "ngrams": 3,
     },
 }
-DROPOUTS = ("embedding", "state", "layer", "pooled", "word")
+DROPOUTS = ("embedding", "state", "layer", "pooled", "word", "ngram")
 
 
 def model_of(dropout: float = 0.0, seed: int = 1, scale: float = 0.6, **options: Any) -> ClassifierModel:
     """A small model with every weight away from its initial zeros and ones."""
     rates = {f"{kind}_dropout": dropout for kind in DROPOUTS}
     arguments = {name: options.pop(name) for name in ("product_dtype", "unroll", "compiled") if name in options}
-    sizes = {"embedding_units": 6, "encoder_units": 4, "attention_units": 5}
+    sizes = {"embedding_units": 6, "encoder_units": 4, "attention_units": 5, "ngrams": 0, "ngram_buckets": 8}
     model = ClassifierModel(
         ModelConfig(**{**sizes, **rates, **options}),
         vocabulary_size=VOCABULARY,
@@ -92,10 +94,13 @@ def loss_of(model: ClassifierModel, token_ids: np.ndarray, adversarial: bool = F
         return ops.mean(loss(model(token_ids, training=True)))
     mask = model.token_mask(token_ids)
 
-    def read(embedded: Any, training: bool) -> Any:
-        return model.read(embedded, mask, training).logits
+    embedded, added = model.divided(model.embed(token_ids, True))
 
-    return ops.mean(adversarial_loss(read, model.embed(token_ids, True), mask, loss, size=0.5))
+    def read(embedded: Any, training: bool) -> Any:
+        return model.read_network(embedded, mask, training)[0]
+
+    ngrams = 0.0 if added is None else ops.mean(loss(ops.sum(added, axis=1)))
+    return ngrams + ops.mean(adversarial_loss(read, embedded, mask, loss, size=0.5))
 
 
 def gradients_of(model: ClassifierModel, *arguments: Any) -> tuple[float, dict[str, np.ndarray]]:
@@ -160,6 +165,7 @@ def test_the_parts_have_their_names() -> None:
         "encoder/layer_0_forward/input_kernel",
         "encoder/layer_1_backward/state_kernel",
         "pooling/attention/energy",
+        "ngrams/table",
         "classifier/output_kernel",
         "classifier/output_bias",
     } <= set(paths)
@@ -208,7 +214,7 @@ def test_dropout_while_training_only_and_by_the_seed() -> None:
 @pytest.mark.parametrize("kind", DROPOUTS)
 def test_each_rate_has_its_effect(kind: str) -> None:
     token_ids = padded(TEXTS)
-    model = model_of(**{f"{kind}_dropout": 0.5}, encoder_layers=2)
+    model = model_of(**{f"{kind}_dropout": 0.5}, encoder_layers=2, ngrams=2)
     assert (np.array(model(token_ids, training=True)) != np.array(model(token_ids))).any()
 
 

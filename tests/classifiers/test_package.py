@@ -17,7 +17,15 @@ FUNCTIONS = ("evaluate", "explain", "export", "pretrain", "quickstart", "train")
 
 
 def test_public_names_are_listed() -> None:
-    classes = {"Classifier", "Config", "Explanation", "Prediction", "PretrainingConfig", "SentimentClassifier"}
+    classes = {
+        "Classifier",
+        "Config",
+        "Explanation",
+        "Prediction",
+        "PretrainingConfig",
+        "RemoteClassifier",
+        "SentimentClassifier",
+    }
     assert {*classes, *FUNCTIONS, "__version__"} == set(classifiers.__all__)
     assert set(classifiers.__all__) <= set(dir(classifiers))
     assert classifiers.__version__ == textseq.__version__

@@ -72,20 +72,6 @@ def test_the_split_holds_out_whole_texts(tmp_path: Path, config: PretrainingConf
     assert other.training_texts == len(train)
 
 
-def test_the_same_again_and_used_again(tmp_path: Path, config: PretrainingConfig) -> None:
-    told: list[str] = []
-    first, again = prepared(config, tmp_path / "one"), prepared(config, tmp_path / "two")
-    for name in ("train.text.ids", "valid.text.ids", "train.text.txt", "cleaning.json"):
-        assert (tmp_path / "one/data" / name).read_bytes() == (tmp_path / "two/data" / name).read_bytes()
-    assert first.tokenizer == again.tokenizer
-    before = (tmp_path / "one/data/train.text.ids").stat().st_mtime_ns
-    opened = prepared(config, tmp_path / "one", told)
-    assert told == ["data: 190 training texts, prepared before"]
-    assert (tmp_path / "one/data/train.text.ids").stat().st_mtime_ns == before
-    for one, other in zip(first.batches(3), opened.batches(3), strict=True):
-        np.testing.assert_array_equal(first.arrays(one, 3), opened.arrays(other, 3))
-
-
 def test_sampled_subwords_are_drawn_anew_each_epoch(tmp_path: Path, config: PretrainingConfig) -> None:
     data = prepared(config.with_overrides(["tokenization.sampling=0.3"]), tmp_path / "run")
     epochs = [[data.arrays(batch, epoch) for batch in data.batches(epoch)] for epoch in (0, 1, 0)]

@@ -9,7 +9,6 @@ import pytest
 
 from classifiers import quickstart as run_quickstart
 from classifiers.reviews import Reviews, reviews
-from textseq.errors import OutputError, RunDirectoryError
 
 TINY = (
     "tokenization.vocabulary_size=700",
@@ -49,23 +48,3 @@ def test_it_makes_everything_that_it_names(small_corpus: None, tmp_path: Path) -
     assert "classifiers predict --run" in steps
     assert str(report.confusion_matrix) in steps and str(report.explanations) in steps
     assert any("reviews: 300" in message for message in messages)
-
-
-def test_nothing_of_the_user_is_written_over(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    mine = tmp_path / "data" / "train.tsv"
-    mine.write_text("my own text\n")
-    with pytest.raises(
-        OutputError, match=r"train\.tsv: holds another text than the corpus of reviews; choose another folder"
-    ):
-        run_quickstart(tmp_path)
-    assert mine.read_text() == "my own text\n"
-    assert not (tmp_path / "data" / "test.tsv").exists()
-
-
-def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "thesis.tex").write_text("...")
-    with pytest.raises(RunDirectoryError, match="holds something else"):
-        run_quickstart(tmp_path)
-    assert not (tmp_path / "data").exists()

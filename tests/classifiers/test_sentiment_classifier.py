@@ -515,7 +515,7 @@ def test_errors_are_those_of_the_house_and_of_scikit_learn() -> None:
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
-        ({"cell": "transformer"}, ConfigurationError, "model.cell: received \"transformer\", expected 'lstm', 'gru'"),
+        ({"cell": "transformer"}, ConfigurationError, "model.cell: received \"transformer\", expected 'gru', 'lstm'"),
         ({"epochs": 0}, ConfigurationError, "training.epochs: received 0, expected 1 or more"),
         ({"learning_rate": -1.0}, ConfigurationError, "training.learning_rate: received -1.0, expected more than 0"),
         ({"settings": ("model.cel=gru",)}, ConfigurationError, "unknown key model.cel; did you mean model.cell"),

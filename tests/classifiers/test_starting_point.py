@@ -150,7 +150,7 @@ def test_the_classifier_reads_as_the_translator_does(translator: Path) -> None:
     ids = np.array([[*start.tokenizer.encode(["the film is great"])[0], start.tokenizer.eos_id]], "int32")
     original = Translator.load(translator).model
     np.testing.assert_array_equal(
-        model.encoder(model.embed(ids), mask=model.token_mask(ids)),
+        model.encoder(model.embedding(ids), mask=model.token_mask(ids)),
         original.encoder(original.source_embedding(ids), mask=ids != start.tokenizer.pad_id),
     )
 

@@ -14,7 +14,7 @@ from classifiers.adversarial import embedding_deviation
 from classifiers.calibration import Calibration, expected_calibration_error
 from classifiers.config import Config
 from classifiers.labels import LabelInventory
-from classifiers.losses import balanced_weights
+from classifiers.losses import balanced_weights, classification_loss
 from classifiers.model import ClassifierModel
 from classifiers.task import ClassificationTask
 from tests.numpy_oracle import log_softmax, sigmoid
@@ -70,7 +70,8 @@ class ToyData:
 
 
 def task_of(*settings: str, multi_label: bool = False, dropout: bool = False) -> ClassificationTask:
-    rates = () if dropout else [f"model.{kind}_dropout=0" for kind in ("embedding", "state", "layer", "pooled", "word")]
+    kinds = ("embedding", "state", "layer", "pooled", "word", "ngram")
+    rates = () if dropout else [f"model.{kind}_dropout=0" for kind in kinds]
     config = Config().with_overrides(
         ["model.embedding_units=8", "model.encoder_units=6", "training.warmup_steps=0", *rates, *settings]
     )
@@ -92,7 +93,7 @@ def trained(task: ClassificationTask, epochs: int) -> list[float]:
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_the_loss_is_the_mean_over_the_texts(multi_label: bool) -> None:
     """Against NumPy in float64: rows of no text add nothing."""
-    task = task_of("training.class_weights=balanced", "training.l2=0.01", multi_label=multi_label)
+    task = task_of("training.class_weights=balanced", "training.l2=0.01", "model.ngrams=0", multi_label=multi_label)
     typed: Task = task
     arrays = task.arrays(0, 0)
     loss = typed.loss(arrays)
@@ -112,6 +113,20 @@ def test_the_loss_is_the_mean_over_the_texts(multi_label: bool) -> None:
     assert float(loss.targets) == 4
     assert float(loss.plain_sum) == pytest.approx(plain.sum(), rel=1e-5)
     assert float(loss.objective) == pytest.approx(objective.mean() + penalty, rel=1e-5)
+
+
+def test_network_and_ngrams_are_each_held_against_the_labels() -> None:
+    task = task_of("model.ngram_dropout=0")
+    table = task.model.ngrams.table
+    table.assign(np.random.RandomState(5).normal(size=table.shape) * 0.1)
+    token_ids, targets, present = task.arrays(0, 0)
+    reading = task.model.read(task.model.embed(token_ids), task.model.token_mask(token_ids))
+    parts = [reading.logits - reading.ngram_logits, reading.ngram_logits]
+    alone = [classification_loss(logits, targets, smoothing=0.1)[0][:4] for logits in parts]
+    loss = task.loss((token_ids, targets, present))
+    assert float(loss.objective) == pytest.approx(float(np.mean(alone[0] + alone[1])), rel=1e-5)
+    together = classification_loss(reading.logits, targets)[1][:4]
+    assert float(loss.plain_sum) == pytest.approx(float(np.sum(together)), rel=1e-5)
 
 
 def test_more_padding_changes_no_loss() -> None:

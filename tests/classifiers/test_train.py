@@ -142,7 +142,8 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Path, tiny
     folder = tmp_path_factory.mktemp("pretrained")
     lines = (tiny_corpus / "train.tsv").read_text(encoding="utf-8").splitlines()
     (folder / "text.txt").write_text("".join(line.split("\t")[1] + "\n" for line in lines), encoding="utf-8")
-    kept = [one for one in tiny_settings if not one.startswith(("model.pooling", "model.attention"))]
+    own = ("model.pooling", "model.attention", "model.ngram", "training.compiled")
+    kept = [one for one in tiny_settings if not one.startswith(own)]
     config = classifiers.PretrainingConfig().with_overrides(
         [f"corpus.text={folder / 'text.txt'}", *kept, "model.cell=gru"]
     )

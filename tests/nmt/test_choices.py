@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from nmt import choices
 from nmt.choices import check_heads, choose_epochs, choose_sizes, resolve
@@ -23,18 +21,6 @@ def test_sizes_of_known_corpora() -> None:
     assert choose_sizes(1) == choose_sizes(4_000) == (128, 128, 192, 128)
     assert choose_sizes(4_001) == (192, 224, 256, 192)
     assert choose_sizes(500_001) == choose_sizes(10**9) == (512, 768, 768, 512)
-
-
-@given(st.integers(0, 10**8), st.integers(0, 10**8))
-def test_more_text_never_gives_a_smaller_network_or_more_epochs(one: int, other: int) -> None:
-    less, more = sorted((one, other))
-    assert all(small <= large for small, large in zip(choose_sizes(less), choose_sizes(more), strict=True))
-    assert choose_epochs(less) >= choose_epochs(more)
-
-
-@given(st.integers(0, 10**10))
-def test_epochs_are_bounded(pairs: int) -> None:
-    assert 4 <= choose_epochs(pairs) <= 100
 
 
 def test_epochs_of_known_corpora() -> None:

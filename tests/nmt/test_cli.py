@@ -7,6 +7,7 @@ import io
 import json
 import lzma
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,9 +20,13 @@ from hypothesis import strategies as st
 
 import nmt
 from nmt import cli
+from tests.textseq.serving.stub_server import Stub, rest_server
 from textseq.command_line import LINES_AT_ONCE
 from textseq.console import run_command
 from textseq.errors import RunDirectoryError
+from textseq.serving.client_errors import ServerUnavailable
+
+COMMANDS = ("quickstart", "train", "translate", "evaluate", "score", "export", "serve", "rollback")
 
 
 class StandIns:
@@ -93,6 +98,31 @@ class FakeTranslator:
         return [translation(line.upper()) for line in lines]
 
 
+class FakeRemote:
+    """A translator on a server, whose beam holds two."""
+
+    def __init__(self, stand_ins: StandIns) -> None:
+        self.stand_ins = stand_ins
+        self.aligns = True
+
+    def connect(self, url: str, model: str | None, **options: Any) -> FakeRemote:
+        if url == "http://nobody:1":
+            raise ServerUnavailable("http://nobody:1: no connection")
+        self.stand_ins.calls.append(("connect", (url, model), options))
+        return self
+
+    def translate(self, lines: Sequence[str], **options: Any) -> list[SimpleNamespace]:
+        self.stand_ins.calls.append(("translate", (list(lines),), options))
+        count = min(options["n_best"], 2)
+        return [translation(f"<{line}>", [f"<{line}>{rank}" for rank in range(count)]) for line in lines]
+
+    def __enter__(self) -> FakeRemote:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stand_ins.calls.append(("close", (), {}))
+
+
 @pytest.fixture
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> StandIns:
     stand_ins = StandIns()
@@ -101,9 +131,11 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> StandIns:
         "evaluate": stand_ins.function("evaluate", Report()),
         "quickstart": stand_ins.function("quickstart", Report()),
         "export": stand_ins.function("export", Path("out/1")),
+        "combined_export": stand_ins.function("combined_export", Path("out/1")),
         "score": stand_ins.function("score", iter([-1.5, float("-inf")])),
         "Config": FakeConfig,
         "Translator": FakeTranslator(stand_ins),
+        "RemoteTranslator": FakeRemote(stand_ins),
     }
     for name, value in names.items():
         # Into the namespace itself: asking the package for the name it has now would load TensorFlow.
@@ -249,6 +281,20 @@ def test_export_prints_where_it_is(stand_ins: StandIns, nmt_command: Command) ->
     assert stand_ins.calls[0] == ("export", ("x", "out"), {})
 
 
+def test_export_takes_a_classifier_along(stand_ins: StandIns, nmt_command: Command) -> None:
+    assert nmt_command("export", "--run", "x", "--out", "out", "--classifier", "exported")[0] == 0
+    assert stand_ins.calls == [("combined_export", ("x", "exported", "out"), {})]
+
+
+def test_export_keeps_the_newest(stand_ins: StandIns, nmt_command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    from textseq.serving import versions
+
+    monkeypatch.setattr(versions, "keep_newest", stand_ins.function("keep_newest"))
+    assert nmt_command("export", "--run", "x", "--out", "out", "--keep", "3") == (0, "out/1\n", "")
+    assert stand_ins.calls == [("export", ("x", "out"), {}), ("keep_newest", (Path("out"), 3), {})]
+    assert nmt_command("export", "--run", "x", "--out", "out", "--keep", "0")[0] == 2
+
+
 def test_translate_answers_line_by_line(stand_ins: StandIns, nmt_command: Command) -> None:
     code, out, err = nmt_command("translate", "--run", "x", given="ein Ü\r\n\nzwei".encode())
     assert (code, err) == (0, "")
@@ -370,6 +416,92 @@ def test_translate_refuses_what_does_not_fit(
     assert not [call for call in stand_ins.calls if call[0] == "translate"]
 
 
+def test_a_server_translates_line_by_line(stand_ins: StandIns, nmt_command: Command) -> None:
+    code, out, err = nmt_command("translate", "--server", "http://h:1", given="ein Ü\r\n\nzwei".encode())
+    assert (code, out, err) == (0, "<ein Ü>\n<>\n<zwei>\n", "")
+    assert stand_ins.calls == [
+        ("connect", ("http://h:1", None), {"timeout": 60.0}),
+        ("translate", (["ein Ü", "", "zwei"],), {"n_best": 1, "attention": False}),
+        ("close", (), {}),
+    ]
+
+
+@pytest.mark.parametrize("form", [(), ("--json",), ("--align",), ("--n-best", "2"), ("--n-best", "2", "--json")])
+def test_a_server_and_a_run_answer_in_the_same_form(
+    stand_ins: StandIns, nmt_command: Command, form: tuple[str, ...]
+) -> None:
+    given = b"\n".join(HOSTILE) + b"\n"
+    here = nmt_command("translate", "--run", "x", *form, given=given)
+    there = nmt_command("translate", "--server", "grpc://h:1", "--model", "m", "--timeout", "3", *form, given=given)
+    assert here == there
+    assert ("connect", ("grpc://h:1", "m"), {"timeout": 3.0}) in stand_ins.calls
+    (_, (first,), asked), (_, (second,), asked_there) = [call for call in stand_ins.calls if call[0] == "translate"]
+    assert first == second
+    assert asked == {**asked_there, "beam": None}
+
+
+def test_a_server_that_gives_fewer_says_so_once(stand_ins: StandIns, nmt_command: Command) -> None:
+    options = ("--server", "http://h:1", "--n-best", "5", "--lines-at-once", "1")
+    code, out, err = nmt_command("translate", *options, given=b"a\nb\n")
+    assert (code, out) == (0, "<a>0\t<a>1\n<b>0\t<b>1\n")
+    assert err == "note: the export gives at most 2 translations of a line, which its beam holds\n"
+
+
+def test_an_older_export_gives_json_without_alignment(stand_ins: StandIns, nmt_command: Command) -> None:
+    vars(nmt)["RemoteTranslator"].aligns = False
+    assert nmt_command("translate", "--server", "http://h:1", "--json", given=b"a\n")[0] == 0
+    assert stand_ins.calls[1][2] == {"n_best": 1, "attention": False}
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        ((), 2, "received neither of --run and --server, expected one: --run DIR, or --server URL"),
+        (("--server", "http://h:1", "--run", "x"), 2, "received both of --run and --server, expected one"),
+        (("--run", "x", "--model", "m"), 2, "--model is the name on a server; add --server, or leave it out"),
+        (("--server", "http://h:1", "--beam", "2"), 2, "--beam with --server: an export searches as its run does"),
+        (("--server", "http://h:1", "--sample"), 2, "--sample with --server: an export searches as its run does"),
+        (("--server", "http://h:1", "--seed", "1"), 2, "are for sampling; add --sample"),
+        (("--server", "http://nobody:1"), 1, "http://nobody:1: no connection"),
+    ],
+)
+def test_a_server_is_asked_for_what_it_has(
+    stand_ins: StandIns, nmt_command: Command, options: tuple[str, ...], code: int, message: str
+) -> None:
+    received, out, err = nmt_command("translate", *options, given=b"a\n")
+    assert (received, out) == (code, "")
+    assert err.startswith("error: ") and err.count("\n") == 1
+    assert message in err
+    assert not [call for call in stand_ins.calls if call[0] == "translate"]
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tensorflow", "keras", "tensorflow_text", "tensorflow_serving", "jax"):
+            raise ImportError(f"{name} may not be imported")
+
+sys.meta_path.insert(0, Refuse())
+from nmt.cli import main
+main()
+"""
+
+
+def test_a_server_is_asked_where_tensorflow_cannot_be_imported() -> None:
+    stub = Stub(models=("nmt",))
+    with rest_server(stub):
+        done = subprocess.run(
+            [sys.executable, "-c", WITHOUT_TENSORFLOW, "translate", "--server", stub.rest, "--n-best", "2"],
+            input=b"a dog\n\n",
+            capture_output=True,
+            timeout=60,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode() == "a dog0\ta dog1\n0\t1\n"
+
+
 @pytest.mark.parametrize(("name", "opened"), [("a.txt", open), ("a.gz", gzip.open), ("a.xz", lzma.open)])
 def test_translate_reads_and_writes_files(
     stand_ins: StandIns, nmt_command: Command, tmp_path: Path, name: str, opened: Callable[..., Any]
@@ -408,18 +540,15 @@ def test_translate_of_a_truncated_file_writes_nothing_over(
 def test_no_command_names_them_all(nmt_command: Command) -> None:
     code, out, err = nmt_command()
     assert (code, out) == (2, "")
-    assert err == (
-        "error: no command; expected one of quickstart, train, translate, evaluate, score, export; see `nmt --help`\n"
-    )
-    named = err.partition("one of ")[2].partition(";")[0].split(", ")
-    assert [command.callback.__name__ for command in cli.app.registered_commands if command.callback] == named
+    assert err == f"error: no command; expected one of {', '.join(COMMANDS)}; see `nmt --help`\n"
+    assert [each.callback.__name__ for each in cli.app.registered_commands if each.callback] == list(COMMANDS)
 
 
 def test_version(nmt_command: Command) -> None:
     assert nmt_command("--version") == (0, f"dragoman {nmt.__version__}\n", "")
 
 
-@pytest.mark.parametrize("name", ["quickstart", "train", "translate", "evaluate", "score", "export"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_its_help(nmt_command: Command, name: str) -> None:
     code, out, err = nmt_command(name, "--help")
     assert (code, err) == (0, "")

@@ -2,9 +2,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import nmt.data
 from nmt.config import Config, CorpusConfig, TranslationTokenizationConfig
 from nmt.data import TranslationData, choose_token_budget, prepare_data
 from nmt.translation_data import PreparationReport
@@ -21,7 +17,7 @@ from textseq import token_sampling
 from textseq.batching import BatchingConfig
 from textseq.cleaning import CleaningConfig
 from textseq.corpus import read_lines, sentence_key
-from textseq.errors import ConfigurationError, CorpusError, OutputError, RunDirectoryError
+from textseq.errors import ConfigurationError, CorpusError, RunDirectoryError
 from textseq.run_directory import RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,19 +137,6 @@ def test_batches_hold_the_cleaned_text(joint: bool, files: dict[str, str], new_r
     assert data.choices == {}
     record = json.loads((run.data_path / "cleaning.json").read_text(encoding="utf-8"))
     assert (record["training_pairs"], record["validation_pairs"], record["validation_from"]) == (300, 20, "files")
-
-
-def test_order_follows_seed_and_epoch(files: dict[str, str], new_run: Callable[[], RunDirectory]) -> None:
-    data = prepare_data(settings(**files), new_run(), silent)
-
-    def order(epoch: int) -> list[int]:
-        return [int(index) for batch in data.batches(epoch) for index in batch.indices]
-
-    assert order(0) == order(0)
-    assert order(0) != order(1)
-    shards = [data.batches(0, shard=shard, shards=2) for shard in (0, 1)]
-    for batch, one, two in zip(data.batches(0), *shards, strict=True):
-        assert sorted([*one.indices, *two.indices]) == sorted(batch.indices)
 
 
 def test_validation_batches_hold_every_pair_in_few_shapes(
@@ -292,35 +275,6 @@ def test_token_budget_has_room_for_the_longest_row() -> None:
     assert budgets == sorted(budgets)
 
 
-@pytest.mark.parametrize("sampling", [0.0, 0.1])
-def test_same_input_gives_the_same_bytes(
-    sampling: float, files: dict[str, str], new_run: Callable[[], RunDirectory]
-) -> None:
-    runs = new_run(), new_run()
-    for run in runs:
-        prepare_data(settings(**files, tokenization={"sampling": sampling}), run, silent)
-    assert content(runs[0]) == content(runs[1])
-
-
-def test_second_call_prepares_nothing(
-    files: dict[str, str], new_run: Callable[[], RunDirectory], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = new_run()
-    first = prepare_data(settings(**files), run, silent)
-    before = content(run)
-    monkeypatch.setattr(nmt.data, "_prepare", None)
-    said: list[str] = []
-    second = prepare_data(settings(**files), run, said.append)
-    assert said == ["data: 300 training pairs, prepared before"]
-    assert content(run) == before
-    assert sentences(first, 3) == sentences(second, 3)
-    assert second.plan.shapes == first.plan.shapes
-    for path in files.values():
-        os.unlink(path)
-    assert prepare_data(settings(**files), run, silent).training_pairs == 300
-    assert prepare_data(settings(), run, silent).training_pairs == 300
-
-
 def test_pairs_come_from_standard_input(
     tmp_path: Path, new_run: Callable[[], RunDirectory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -345,101 +299,14 @@ def test_validation_pairs_come_from_one_file(tmp_path: Path, new_run: Callable[[
     assert prepare_data(config, new_run(), silent).validation_texts() == ([SOURCES[300]], [TARGETS[300]])
 
 
-def test_changed_input_is_refused_by_name(
+def test_sides_of_unequal_length_leave_the_run_as_it_was(
     tmp_path: Path, files: dict[str, str], new_run: Callable[[], RunDirectory]
-) -> None:
-    run = new_run()
-    prepare_data(settings(**files), run, silent)
-    before = content(run)
-    original = Path(files["target"]).read_bytes()
-    Path(files["target"]).write_bytes(original + b"more\n")
-    sizes = rf"\({len(original):,} bytes then, {len(original) + 5:,} now, another SHA-256\)"
-    mend = "bring the old file back, or choose a new folder with --run"
-    with pytest.raises(RunDirectoryError, match=rf"train.de: has changed since the run .*run0 began {sizes}; {mend}"):
-        prepare_data(settings(**files), run, silent)
-    Path(files["target"]).write_bytes(original)
-    files["source"] = write_lines(tmp_path / "other.en", SOURCES[20:])
-    with pytest.raises(RunDirectoryError, match=r"other.en: has changed since .* began with .*train.en \("):
-        prepare_data(settings(**files), run, silent)
-    assert content(run) == before
-
-
-def test_changed_configuration_is_refused_by_key(files: dict[str, str], new_run: Callable[[], RunDirectory]) -> None:
-    run = new_run()
-    prepare_data(settings(**files), run, silent)
-    with pytest.raises(RunDirectoryError) as caught:
-        prepare_data(settings(**files, seed=2, cleaning={"max_characters": 99}), run, silent)
-    assert str(caught.value) == (
-        f"{run.path}: its data were prepared with another configuration (seed: 1 -> 2; cleaning.max_characters: "
-        "1000 -> 99); give the same one, or choose a new folder with --run"
-    )
-    with pytest.raises(RunDirectoryError, match=r"\(corpus.valid_source: set -> not set\)"):
-        prepare_data(settings(source=files["source"], target=files["target"]), run, silent)
-
-
-@pytest.mark.parametrize("name", ["data/train.target.ids", "data/valid.source.txt", "tokenizer/joint.model"])
-def test_damaged_data_are_prepared_again(name: str, files: dict[str, str], new_run: Callable[[], RunDirectory]) -> None:
-    run = new_run()
-    prepare_data(settings(**files), run, silent)
-    before = content(run)
-    damaged = bytearray((run.path / name).read_bytes())
-    damaged[len(damaged) // 2] ^= 1
-    (run.path / name).write_bytes(damaged)
-    said: list[str] = []
-    prepare_data(settings(**files), run, said.append)
-    assert said[0] == f"{run.path / name} is missing or altered; the data are prepared again"
-    assert content(run) == before
-    (run.data_path / "prepared.json").write_text("{", encoding="utf-8")
-    prepare_data(settings(**files), run, silent)
-    assert content(run) == before
-
-
-@pytest.mark.parametrize("place", ["train_tokenizer", "_write_training_stores", "_choose_plan", "write_prepared"])
-def test_a_killed_preparation_starts_over(
-    place: str, files: dict[str, str], new_run: Callable[[], RunDirectory]
-) -> None:
-    whole, killed = new_run(), new_run()
-    config = settings(**files)
-    prepare_data(config, whole, silent)
-    path = killed.path.with_suffix(".toml")
-    path.write_text(config.to_toml(), encoding="utf-8")
-    code = f"""
-import os, signal, sys
-sys.path.insert(0, {str(ROOT)!r})
-import nmt.data
-from nmt.config import Config
-from textseq.run_directory import RunDirectory
-config = Config.from_toml({str(path)!r})
-setattr(nmt.data, {place!r}, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
-run = RunDirectory.create({str(killed.path)!r}, "nmt")
-with run.lock():
-    nmt.data.prepare_data(config, run, print)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    assert not (killed.data_path / "prepared.json").exists()
-    with killed.lock():
-        prepare_data(config, killed, silent)
-    assert content(killed) == content(whole)
-    assert [path.name for path in killed.path.iterdir() if path.name.endswith(".partial")] == []
-
-
-def test_failure_leaves_the_run_as_it_was(
-    tmp_path: Path, files: dict[str, str], new_run: Callable[[], RunDirectory], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = new_run()
     with pytest.raises(CorpusError, match=r"has 300 lines, but .*short.de has 299"):
         files_cut = {**files, "target": write_lines(tmp_path / "short.de", TARGETS[:299])}
         prepare_data(settings(**files_cut), run, silent)
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(nmt.data, "_write_cleaned", full)
-    with pytest.raises(OutputError):
-        prepare_data(settings(**files), run, silent)
     assert content(run) == {}
-    assert sorted(path.name for path in run.path.iterdir()) == ["checkpoints", "data", "run.json", "tokenizer"]
 
 
 @pytest.mark.parametrize(
@@ -503,16 +370,6 @@ def test_subwords_are_drawn_anew_each_epoch(
     assert sorted(path.name for path in run.data_path.glob("sampled-*")) == [
         "sampled-1.source.ids",
         "sampled-1.target.ids",
-    ]
-    # Another process that begins in the middle finds the same batches with the same ids.
-    later = prepare_data(config, run, silent)
-    assert later.plan.shapes == data.plan.shapes
-    for one, other in zip(later.batches(2), data.batches(2), strict=True):
-        assert one.indices.tolist() == other.indices.tolist()
-        for left, right in zip(later.arrays(one, 2), data.arrays(other, 2), strict=True):
-            assert left.tolist() == right.tolist()
-    assert [batch.target_label_ids.tolist() for batch in later.validation_batches()] == [
-        batch.target_label_ids.tolist() for batch in data.validation_batches()
     ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -156,10 +155,3 @@ def test_what_is_wrong_is_found_before_the_network_is_loaded(
     )
     monkeypatch.setenv("SACREBLEU_SEED", "x")
     check(InputError, "SACREBLEU_SEED: received 'x'", tiny_run, source, reference)
-
-
-def test_a_run_without_weights(tiny_run: Path, tiny_corpus: Path, tmp_path: Path) -> None:
-    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
-    shutil.rmtree(run / "best")
-    with pytest.raises(RunDirectoryError, match="no trained weights yet"):
-        evaluate(run, tiny_corpus / "test.en", tiny_corpus / "test.de")

@@ -9,8 +9,9 @@ import textseq
 
 
 def test_public_names_are_listed() -> None:
-    public = {"train", "evaluate", "score", "export", "quickstart", "Translator", "Translation", "Config"}
-    assert public | {"__version__"} == set(nmt.__all__)
+    functions = {"train", "evaluate", "score", "export", "combined_export", "quickstart"}
+    classes = {"Translator", "RemoteTranslator", "Translation", "Config"}
+    assert functions | classes | {"__version__"} == set(nmt.__all__)
     assert set(nmt.__all__) <= set(dir(nmt))
     assert nmt.__version__ == textseq.__version__
 

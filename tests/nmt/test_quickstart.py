@@ -9,7 +9,6 @@ import pytest
 
 from nmt import quickstart as run_quickstart
 from nmt.phrasebook import Phrasebook, phrasebook
-from textseq.errors import OutputError, RunDirectoryError
 
 TINY = (
     "tokenization.vocabulary_size=700",
@@ -45,23 +44,3 @@ def test_it_makes_everything_that_it_names(small_phrasebook: None, tmp_path: Pat
     assert "nmt translate --run" in steps
     assert str(report.heat_map) in steps
     assert any("phrasebook: 300" in message for message in messages)
-
-
-def test_nothing_of_the_user_is_written_over(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    mine = tmp_path / "data" / "train.en"
-    mine.write_text("my own text\n")
-    with pytest.raises(
-        OutputError, match=r"train\.en: holds another text than the phrasebook's; choose another folder"
-    ):
-        run_quickstart(tmp_path)
-    assert mine.read_text() == "my own text\n"
-    assert not (tmp_path / "data" / "test.de").exists()
-
-
-def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "thesis.tex").write_text("...")
-    with pytest.raises(RunDirectoryError, match="holds something else"):
-        run_quickstart(tmp_path)
-    assert not (tmp_path / "data").exists()

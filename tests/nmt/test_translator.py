@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nmt.ceilings import LONGEST_SOURCE, LONGEST_TARGET
 from nmt.config import Config
 from nmt.search import beam_search
-from nmt.source_ceiling import LONGEST_SOURCE
 from nmt.translation import Translation
 from nmt.translator import Translator
 from textseq.errors import CheckpointError, ConfigurationError, InputError, RunDirectoryError
@@ -163,6 +163,18 @@ def test_n_best_is_sorted_and_begins_with_the_best(translator: Translator, lines
     assert all(one.n_best == () for one in best)
 
 
+@pytest.mark.parametrize("patience", [1.0, 2.0, None])
+def test_who_asks_for_more_gets_the_same_first(tiny_run: Path, lines: list[str], patience: float | None) -> None:
+    translator = Translator.load(tiny_run)
+    search = translator.config.search.model_copy(update={"patience": patience})
+    translator.config = translator.config.model_copy(update={"search": search})
+    by_count = [translator.translate(lines[:5], beam=4, n_best=count) for count in (1, 2, 4)]
+    for one, two, four in zip(*by_count, strict=True):
+        same(one, four)
+        for several, more in zip(two.n_best, four.n_best[:2], strict=True):
+            same(several, more)
+
+
 def test_n_best_needs_a_beam_as_wide(translator: Translator) -> None:
     with pytest.raises(ConfigurationError, match="n_best is 6 with a beam of 2; expected at most the beam"):
         translator.translate(["a"], beam=2, n_best=6)
@@ -240,6 +252,29 @@ def test_score_is_the_same_alone_and_in_a_batch(
     monkeypatch.setattr("nmt.translator.TOKENS_A_BATCH", 60)
     np.testing.assert_allclose(translator.score(sources, targets), together, atol=1e-3, rtol=1e-5)
     assert translator.score([], []) == []
+
+
+def test_a_very_long_translation_is_scored_up_to_the_ceiling_and_it_is_said(
+    translator: Translator, caplog: pytest.LogCaptureFixture
+) -> None:
+    fits = "é" * (LONGEST_TARGET // 2 - 1)  # in two bytes, two tokens each, besides one for the start of a word
+    assert len(translator.target_tokenizer.encode([fits])[0]) == LONGEST_TARGET - 1
+    whole = translator.score(["a dog"], [fits])[0]
+    assert caplog.messages == []
+    scores, cuts = translator.score_and_cuts(["a dog"] * 3, [fits + "é", "ein Hund", fits + "é" * 5000])
+    assert cuts == {0, 2}
+    assert scores[0] == pytest.approx(scores[2], rel=1e-6)
+    # The same tokens, but the end does not count: it does not come there.
+    assert whole < scores[0] < scores[1] < 0
+    assert caplog.messages == [
+        f"2 of 3 translations have more than {LONGEST_TARGET - 1} tokens, the longest {LONGEST_TARGET + 9999}; only so "
+        "many are read of each: score every sentence on a line of its own"
+    ]
+
+
+def test_score_says_of_either_side_that_it_was_cut(translator: Translator) -> None:
+    _, cuts = translator.score_and_cuts(["a dog", "dog " * LONGEST_SOURCE], ["ein Hund", "ein Hund"])
+    assert cuts == {1}
 
 
 def test_score_needs_as_many_of_each(translator: Translator) -> None:

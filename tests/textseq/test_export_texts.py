@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from textseq import export_texts
 from textseq.errors import RunDirectoryError
-from textseq.export_texts import GOLDEN_LINES, golden_texts, read_golden_texts, serving_ids
+from textseq.export_texts import GOLDEN_LINES, PIECES_OF_A_SCRIPT, golden_texts, read_golden_texts, serving_ids
 from textseq.tokenization import TokenizationConfig
 from textseq.tokenizer_training import train_tokenizer
 
@@ -32,6 +35,48 @@ def test_many_lines_are_spread() -> None:
     assert max(np.diff(numbers[:-1])) < 10_000 / GOLDEN_LINES + 1
 
 
+def test_every_script_of_the_vocabulary_has_a_text() -> None:
+    pieces = [
+        "<pad>",
+        "<0x41>",
+        "<s>",
+        "▁",
+        "▁a",
+        "b",
+        "▁ሰ",
+        "ው",
+        "日本",
+        "の",
+        "ノ",
+        "1",
+        ".",
+        "▁мужa",
+        "e\u0301",
+        "👩",
+    ]
+    added = [text.decode() for text in golden_texts(["a line"], pieces) if text not in golden_texts(["a line"])]
+    assert added == ["ab мужae\u0301", "ሰው", "日本", "の", "ノ", "мужa"]
+    many = golden_texts(["a line"], [f"▁word{number}" for number in range(100)])
+    assert b" ".join(b"word%d" % number for number in range(PIECES_OF_A_SCRIPT)) in many
+    # Letters that have no name, and pieces that are spaces.
+    assert golden_texts(["a line"], ["▁", "▁▁"]) == golden_texts(["a line"])
+
+
+def test_scripts_are_told_apart() -> None:
+    """Two scripts never share a text; one script may have several, such as letters of full width."""
+    true_scripts = pytest.importorskip("fontTools.unicodedata")
+    found: dict[str, set[str]] = {}
+    for letter in map(chr, range(sys.maxunicode + 1)):
+        if (
+            export_texts._is_letter(letter)
+            and unicodedata.name(letter, "")
+            and true_scripts.script(letter) not in ("Zyyy", "Zinh")
+        ):
+            found.setdefault(export_texts._script(letter), set()).add(true_scripts.script(letter))
+    assert {name: scripts for name, scripts in found.items() if len(scripts) > 1} == {}
+    assert len(set().union(*found.values())) > 100
+
+
 def test_a_line_without_words() -> None:
     assert b"a" in golden_texts([" "])
 
@@ -45,6 +90,7 @@ def test_no_validation_text(tmp_path: Path, content: str | None) -> None:
         read_golden_texts(path)
     path.write_text("eins\n\nzwei\n")
     assert read_golden_texts(path) == golden_texts(["eins", "", "zwei"])
+    assert read_golden_texts(path, ["ሰ"]) == golden_texts(["eins", "", "zwei"], ["ሰ"]) != read_golden_texts(path)
 
 
 def test_ids_of_a_graph_are_those_of_the_run() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from textseq.tokenization import TokenizationConfig, Tokenizer
 from textseq.tokenizer_training import train_tokenizer
-from textseq.words import LONGEST_WORD, SPACE_MARK, _is_blank, piece_spans, words_of
+from textseq.words import LONGEST_WORD, SPACE_MARK, is_blank, piece_spans, words_of
 
 LINES = ["a man sleeps in the great film", "a man reads, it's good. great!", "映画は最高でした", "الفيلم جيد جدا"] * 20
 
@@ -59,7 +59,7 @@ def test_words_hold_every_character_in_order(tokenizer: Tokenizer, text: str) ->
     assert places == sorted(places)
     between = [character for start, end in zip(places[::2], places[1::2], strict=True) for character in text[start:end]]
     # Nothing is left out but what shows nothing, and what the tokenizer's normalisation takes away.
-    assert all(_is_blank(each) or set(tokenizer.pieces(each)) <= {SPACE_MARK} for each in between)
+    assert all(is_blank(each) or set(tokenizer.pieces(each)) <= {SPACE_MARK} for each in between)
 
 
 @settings(deadline=None, max_examples=60)

@@ -1,0 +1,60 @@
+"""Connections that begin nothing, or take nothing, come to an end; what is no HTTP harms nobody."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.textseq.serving.raw_http import exchange, wait_for
+from textseq.serving.server import Server
+
+PREDICT = "/v1/models/nmt:predict"
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=10) as made:
+        yield made
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /v1/models/nmt:pre", b"GET / HTTP/1.1\r\nHost: "])
+def test_a_connection_without_a_request_is_closed(
+    start: Callable[..., Server], stand_in: Any, limits: Any, sent: bytes
+) -> None:
+    server = start(stand_in, replace(limits, stalled_seconds=0.2))
+    begin = time.monotonic()
+    assert exchange(server, sent) == b""
+    assert time.monotonic() - begin < 4
+
+
+def test_a_half_closed_connection_harms_nobody(server: Server, client: httpx.Client) -> None:
+    exchange(server, f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{{".encode(),
+             half_closed=True)  # fmt: skip
+    assert client.post(PREDICT, json={"instances": ["a"]}).status_code == 200
+
+
+@pytest.mark.parametrize("sent", [b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"A" * 100_000])
+def test_what_is_no_http_is_refused(server: Server, client: httpx.Client, sent: bytes) -> None:
+    assert exchange(server, sent).startswith(b"HTTP/1.1 400 ")
+    assert client.get("/v1/models/nmt").status_code == 200
+
+
+def test_an_answer_that_nobody_takes_is_given_up(start: Callable[..., Server], stand_in: Any, limits: Any) -> None:
+    server = start(stand_in, replace(limits, stalled_seconds=0.3))
+    body = json.dumps({"signature_name": "echo", "instances": ["x" * 8_000_000]}).encode()
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect((server.host, server.port))
+        head = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        wait_for(lambda: bool(stand_in.runs))
+        rest = server._rest
+        assert rest is not None
+        wait_for(lambda: not rest.server_state.connections)

@@ -1,0 +1,91 @@
+"""TensorFlow Serving's JSON for answers: rows (`predictions`) and columns (`outputs`).
+
+A string is any bytes: what is no UTF-8 goes out as it is. NaN and Infinity are written as such.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from textseq.serving.refusal import invalid
+
+
+def write_outputs(outputs: Mapping[str, np.ndarray], *, columnar: bool) -> bytes:
+    """Writes the answer to a request.
+
+    Args:
+        outputs: arrays by name, the batch first; a name that ends in `_bytes` has its strings written as base64.
+        columnar: columns rather than rows.
+
+    Raises:
+        Refusal: INVALID_ARGUMENT where the outputs are no rows, as TensorFlow Serving has it.
+    """
+    if not outputs:
+        raise invalid("Cannot convert empty tensor map to JSON")
+    if columnar:
+        texts = {name: _nested(_tokens(name, array), array.shape)[0] for name, array in outputs.items()}
+        content = next(iter(texts.values())) if len(texts) == 1 else _object(texts)
+        return f'{{"outputs": {content}}}'.encode("utf-8", "surrogateescape")
+    size = _batch_size(outputs)
+    rows = {name: _nested(_tokens(name, array), array.shape[1:], size) for name, array in outputs.items()}
+    if len(rows) == 1:
+        content = ", ".join(next(iter(rows.values())))
+    else:
+        content = ",\n".join(_object({name: texts[row] for name, texts in rows.items()}) for row in range(size))
+    return f'{{"predictions": [{content}]}}'.encode("utf-8", "surrogateescape")
+
+
+def _batch_size(outputs: Mapping[str, np.ndarray]) -> int:
+    size = -1
+    for name, array in outputs.items():
+        if array.ndim == 0:
+            raise invalid(f"Tensor name: {name} has no shape information ")
+        if size >= 0 and size != len(array):
+            raise invalid(f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {size}")
+        size = len(array)
+    return size
+
+
+def _object(texts: Mapping[str, str]) -> str:
+    return f"{{{', '.join(f'{json.dumps(name)}: {text}' for name, text in texts.items())}}}"
+
+
+def _nested(tokens: list[str], shape: tuple[int, ...], outer: int = 1) -> list[str]:
+    """Puts the brackets of a shape around tokens; returns `outer` texts."""
+    for place in range(len(shape) - 1, -1, -1):
+        size, count = shape[place], outer * math.prod(shape[:place])
+        tokens = [f"[{', '.join(tokens[start * size : (start + 1) * size])}]" for start in range(count)]
+    return tokens
+
+
+def _tokens(name: str, array: np.ndarray) -> list[str]:
+    flat = array.ravel()
+    if array.dtype == object:
+        if name.endswith("_bytes"):
+            return [f'{{"b64": "{base64.b64encode(value).decode()}"}}' for value in flat]
+        return [json.dumps(value.decode("utf-8", "surrogateescape"), ensure_ascii=False) for value in flat]
+    if array.dtype == bool:
+        return ["true" if value else "false" for value in flat]
+    if np.issubdtype(array.dtype, np.integer):
+        return list(map(str, flat.tolist()))
+    if array.dtype not in (np.float32, np.float64):
+        raise invalid(f"Failed to write JSON value for tensor type: {array.dtype}")
+    return _decimals(flat)
+
+
+def _decimals(flat: np.ndarray) -> list[str]:
+    """Writes decimal numbers with six digits where these say it all, else with as many as it takes."""
+    values = flat.tolist()
+    tokens = [f"{value:.6g}" for value in values]
+    digits = 9 if flat.dtype == np.float32 else 17
+    with np.errstate(over="ignore"):
+        exact = np.array(tokens, np.float64).astype(flat.dtype) == flat
+    for place in np.flatnonzero(~exact):
+        tokens[place] = f"{values[place]:.{digits}g}"
+    special = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+    return [special.get(token) or (token if "." in token or "e" in token else f"{token}.0") for token in tokens]
