@@ -192,7 +192,7 @@ class Classifier:
         Args:
             texts: as for `predict`.
             method: "gradients" or, where the run has attention pooling, "attention"; None is "gradients".
-            label: the label to explain, with gradients; None is the predicted one.
+            label: the label to explain, with gradients; None is the predicted one, of several the most probable.
 
         Raises:
             InputError: an unknown method or label, attention from a run without attention pooling, or one text in place

@@ -224,9 +224,11 @@ def evaluate(
     import classifiers
 
     if plot is not None:
+        from classifiers.evaluation import require_confusion
         from textseq.figures import require_plot_ending
 
         require_plot_ending(plot)
+        require_confusion(run)
 
     evaluation = classifiers.evaluate(
         run,
@@ -250,6 +252,10 @@ def explain(
         Literal["attention", "gradients"] | None,
         typer.Option(help="attention: what its pooling looked at; gradients: what each word adds, in any run."),
     ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Explain this label, by gradients. Default: the most probable one given."),
+    ] = None,
     html: Annotated[
         str | None,
         typer.Option("--html", metavar="F", help="Write a page of coloured texts, and print its name."),
@@ -268,7 +274,7 @@ def explain(
         classifier = Classifier.load(run)
 
         def explained(lines: list[str], first_line: int) -> Iterator[str]:
-            for explanation in classifier.explain(lines, method=method):
+            for explanation in classifier.explain(lines, method=method, label=label):
                 if html is not None:
                     kept.append(explanation)
                 if as_json:

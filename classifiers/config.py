@@ -114,7 +114,7 @@ class ModelConfig(Configuration):
         "classifier on a bag of n-grams has; 0: none.",
     )
     ngram_buckets: int = Field(
-        2**17, ge=1, description="Weights that the n-grams of several tokens share by hash; a power of two."
+        2**17, ge=1, le=2**24, description="Weights that the n-grams of several tokens share by hash; a power of two."
     )
     residual: Residual = False
     layer_norm: LayerNorm = False
@@ -123,7 +123,7 @@ class ModelConfig(Configuration):
     layer_dropout: Dropout = Field(0.3, description="Between the layers.")
     pooled_dropout: Dropout = Field(0.5, description="Before the output layer.")
     word_dropout: WordDropout = 0.3
-    ngram_dropout: float = Field(0.3, ge=0, lt=1, description="Share of n-grams left out.")
+    ngram_dropout: Dropout = Field(0.3, description="Share of n-grams left out.")
 
     @field_validator("pooling")
     @classmethod

@@ -231,8 +231,20 @@ def _json_labels(value: Any, config: CorpusConfig, name: str, line: int) -> tupl
         for label in value:
             if isinstance(label, str) and not label.strip():
                 raise CorpusError("has an empty label in its list; take it out", name, line)
-        return tuple(dict.fromkeys(_one_label(_json_label(label, config, name, line), name, line) for label in value))
+        return tuple(dict.fromkeys(_listed_label(label, config, name, line) for label in value))
     return _labels(_json_label(value, config, name, line), config, name, line)
+
+
+def _listed_label(value: Any, config: CorpusConfig, name: str, line: int) -> str:
+    label, separator = _one_label(_json_label(value, config, name, line), name, line), config.label_separator
+    if separator in label:
+        # Answers join labels with it, and could not be told apart.
+        message = (
+            f"the label {label!a} holds {separator!a}, which separates the labels of a text; set "
+            "corpus.label_separator to something that no label holds"
+        )
+        raise CorpusError(message, name, line)
+    return label
 
 
 def _json_label(value: Any, config: CorpusConfig, name: str, line: int) -> str:

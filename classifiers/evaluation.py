@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from classifiers.calibration import ReliabilityBin
 from classifiers.comparison import Comparison
+from classifiers.config import Config
 from classifiers.length_scores import LengthScores
 from classifiers.score import shown_number
 from classifiers.scores import ClassificationScores, Table
 from textseq.errors import InputError
+from textseq.run_directory import RunDirectory
 from textseq.run_evaluation import RunEvaluation
 from textseq.text_file import TextFile
 
@@ -20,6 +22,22 @@ if TYPE_CHECKING:
     from textseq.figures import Plot
 
 PathLike = str | os.PathLike[str]
+
+
+def require_confusion(run: PathLike) -> None:
+    """Checks that the evaluation of a run will have a confusion matrix, without loading the network.
+
+    Raises:
+        InputError: a text can have several labels, so there is none.
+        RunDirectoryError: there is no run.
+    """
+    directory = RunDirectory.open(run, "classifiers")
+    if Config.from_toml(directory.config_path).corpus.multi_label:
+        raise _no_confusion(os.fspath(run))
+
+
+def _no_confusion(run: str) -> InputError:
+    return InputError(f"{run}: a text can have several labels, so there is no confusion matrix to plot")
 
 
 @dataclass(frozen=True)
@@ -114,7 +132,7 @@ class Evaluation(RunEvaluation):
             OutputError: the file cannot be written.
         """
         if self.scores.confusion is None:
-            raise InputError(f"{self.run}: a text can have several labels, so there is no confusion matrix to plot")
+            raise _no_confusion(self.run)
         from textseq.confusion_plot import confusion_plot
 
         title = f"{self.summary()}, {self.scores.texts:,} texts"

@@ -56,17 +56,20 @@ def explain(
     The integral is a mean over the midpoints of `steps` equal parts (equation 3). The weights sum to f(x) - f(x') but
     for the error of that mean, which is `Explanation.gap`. The baseline is a text of the same length whose every
     token is unknown: the embedding of unk, which word dropout has trained to say nothing, or zeros where the run was
-    trained without word dropout, for then unk's embedding never met a text. The final eos stays, and so weighs 0.
+    trained without word dropout, for then unk's embedding never met a text. N-grams add nothing to the baseline: they
+    are looked up before words are dropped, so unk's have learnt nothing, or share a hash with others. The final eos
+    stays, and so weighs 0.
 
     "attention" is what the attention pooling looks at. A state there has read the whole text in both directions, so a
-    weight says where a conclusion was drawn, not what it was drawn from; and where attention is one pooling of
-    several, it says nothing of the others.
+    weight says where a conclusion was drawn, not what it was drawn from; and it says nothing of the n-grams, nor, where
+    attention is one pooling of several, of the others.
 
     Args:
         classifier: a trained one.
         texts: as for `Classifier.predict`.
         method: "gradients" or "attention"; None is "gradients".
-        label: the label to explain, with gradients; None is the predicted one, the most probable of several.
+        label: the label to explain, with gradients; None is the predicted one. Of several it is the most probable one
+            that is said, that is, above its threshold; where none is said, the most probable.
         steps: points of the path.
 
     Returns:
@@ -103,11 +106,11 @@ def explain_encoded(
         lines: text without lone surrogates.
         encoded: their ids, from `Classifier.encode`, or fewer of them.
         method: "gradients" or "attention".
-        label: one of the classifier's.
+        label: one of the classifier's; None as for `explain`.
         steps: points of the path.
     """
     predictions = classifier.predict_encoded(lines, encoded)
-    named = [prediction.label if label is None else label for prediction in predictions]
+    named = [_predicted_label(prediction) if label is None else label for prediction in predictions]
     ids = encoded.ids
     found: list[_TokenWeights]
     if method == "attention":
@@ -118,6 +121,11 @@ def explain_encoded(
         _explanation(classifier, *each, method)
         for each in zip(predictions, named, (len(one) - 1 for one in ids), found, strict=True)
     ]
+
+
+def _predicted_label(prediction: Prediction) -> str:
+    # A label with a low threshold can be said while a more probable one is not.
+    return max(prediction.labels, key=prediction.probabilities.__getitem__, default=prediction.label)
 
 
 def _checked_method(classifier: Classifier, method: str | None, label: str | None) -> Method:
@@ -254,9 +262,10 @@ def path_gradients(model: Any, multi_label: bool) -> Callable[..., tuple[tf.Tens
 
     def baseline(token_ids: tf.Tensor, embedded: tf.Tensor) -> tf.Tensor:
         kept = tf.logical_or(token_ids == special.eos_id, token_ids == special.pad_id)
-        if model.config.word_dropout > 0:
-            return model.embed(tf.where(kept, token_ids, special.unk_id))
-        return tf.where(kept[:, :, tf.newaxis], embedded, 0.0)
+        if model.config.word_dropout == 0:
+            return tf.where(kept[:, :, tf.newaxis], embedded, 0.0)
+        unknown, added = model.divided(model.embed(tf.where(kept, token_ids, special.unk_id)))
+        return unknown if added is None else tf.concat([unknown, tf.zeros_like(added)], axis=-1)
 
     def log_odds(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         own = tf.gather(logits, labels, batch_dims=1)

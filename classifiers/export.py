@@ -36,7 +36,8 @@ def export(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
 
     `explain` gives what `classifiers explain` gives, by integrated gradients:
 
-    - `label` string[batch], `probability` float32[batch]: the most probable label, which is explained.
+    - `label` string[batch], `probability` float32[batch]: the label that is explained: the most probable one. Where a
+      text can have several, the most probable of those above their thresholds, if there are any.
     - `words` string[batch, words], `weights` float32[batch, words]: each word as it stands in the text, and what it
       adds to the log-odds of the label, in nats; shorter rows are padded with "" and 0.
     - `word_count` int32[batch]: words in this row; 0 for a text without tokens.

@@ -40,7 +40,7 @@ def _explanations(classifier: Classifier, texts: list[bytes]) -> Golden:
     found = explain_encoded(classifier, lines, classifier.encode(lines).cut(LONGEST_EXPLAINED))
     outputs: dict[str, list[Any]] = {
         "label": [each.label.encode() for each in found],
-        "probability": [each.prediction.probability for each in found],
+        "probability": [each.prediction.probabilities[each.label] for each in found],
         "words": [[word.word.encode() for word in each.words] for each in found],
         "weights": [[word.weight for word in each.words] for each in found],
         "word_count": [len(each.words) for each in found],

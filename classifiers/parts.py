@@ -38,6 +38,8 @@ class _Part:
     set_of_text: array[int] = field(default_factory=lambda: array("I"))
     keys: array[int] = field(default_factory=lambda: array("Q"))
     places: array[int] = field(default_factory=lambda: array("Q"))
+    filled: set[int] = field(default_factory=set)
+    """Of a validation file, the sets of labels of texts that are not empty."""
 
 
 def write_parts(config: Config, folder: Path, report: TextCleaningReport, notify: Notify) -> LabelInventory:
@@ -77,7 +79,7 @@ def write_parts(config: Config, folder: Path, report: TextCleaningReport, notify
     else:
         valid_numbers = [inventory.numbers(labels) for labels in valid.sets.distinct]
         valid_sets = np.array(valid.set_of_text, dtype=np.int64)
-        _check_validation_file(inventory, valid_numbers, valid_sets, valid.path)
+        _check_validation_file(inventory, valid_numbers, valid)
         _write_labels(folder, "valid", inventory, valid_numbers, valid_sets)
     _write_labels(folder, "train", inventory, numbers, set_of_text[training])
     _divide(folder, training, held, write_validation=valid is None)
@@ -131,6 +133,8 @@ def _write_validation(
                 report.noted["validation_in_test"] += 1
             held_out.add("validation", key)
             part.set_of_text.append(part.sets.see(text))
+            if text.text.strip():
+                part.filled.add(part.set_of_text[-1])
             write(well_formed(text.text))
     return part
 
@@ -261,16 +265,16 @@ def _check_every_label(
         raise CorpusError(message, path, line)
 
 
-def _check_validation_file(
-    inventory: LabelInventory, numbers: Sequence[Sequence[int]], set_of_text: npt.NDArray[np.int64], path: str
-) -> None:
-    missing = _missing(inventory, numbers, set_of_text)
+def _check_validation_file(inventory: LabelInventory, numbers: Sequence[Sequence[int]], valid: _Part) -> None:
+    # Validation passes over empty texts, so they show nothing of a label.
+    missing = _missing(inventory, numbers, np.array(sorted(valid.filled), dtype=np.int64))
     if missing:
+        only_empty = " but empty ones" if any(label in valid.sets.first for label in missing) else ""
         message = (
-            f"has no text with {listed(missing)}, which the training text has; expected every label; add texts, or "
-            "leave --valid out, and a part of the training text is held out"
+            f"has no text{only_empty} with {listed(missing)}, which the training text has; expected every label; add "
+            "texts, or leave --valid out, and a part of the training text is held out"
         )
-        raise CorpusError(message, path)
+        raise CorpusError(message, valid.path)
 
 
 def _write_labels(

@@ -69,6 +69,7 @@ class QuickstartReport(textseq.quickstart.QuickstartReport):
         return (
             f"echo 'The coffee was cold, but we were not at all bored.' | classifiers predict --run {self.run}",
             f"echo 'The plot was anything but dull.' | classifiers explain --run {self.run}",
+            f"classifiers serve {self.export.parent}",
             "classifiers train --train YOUR.tsv --run runs/mine",
         )
 

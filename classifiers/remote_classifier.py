@@ -103,7 +103,7 @@ class RemoteClassifier:
             probability=answer["probability"][row],
             probabilities=dict(zip(names, probabilities, strict=True)),
             empty=not text.strip(),
-            # Exports of older releases do not say what they cut.
+            # What was exported otherwise may not say what it cut.
             truncated=bool(answer["truncated"][row]) if "truncated" in answer else False,
             multi_label=not label,
         )

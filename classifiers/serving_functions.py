@@ -69,13 +69,13 @@ class ServingFunctions:
         whole = self._encoder.encode_with_places(text)
         token_ids, lengths, truncated = ended_ids(whole.ids, LONGEST_EXPLAINED, *self._ends())
         probabilities = self._probabilities(token_ids, lengths)
-        label = tf.argmax(probabilities, axis=1, output_type=tf.int32)
+        label = self._explained_label(probabilities)
         of_piece = tf.RaggedTensor.from_tensor(self._integrated_gradients(token_ids, lengths, label), lengths).values
         cut = (each[:, : LONGEST_EXPLAINED - 1] for each in (whole.ids, whole.starts, whole.ends))
         found = graph_words(self._tokenizer, PlacedPieces(whole.text, *cut))
         return {
             "label": tf.gather(self._labels(), label),
-            "probability": tf.cast(tf.reduce_max(probabilities, axis=1), tf.float32),
+            "probability": tf.cast(tf.gather(probabilities, label, batch_dims=1), tf.float32),
             "words": found.words.to_tensor(""),
             "weights": tf.cast(found.sums(of_piece).to_tensor(0.0), tf.float32),
             "word_count": tf.cast(found.words.row_lengths(), tf.int32),
@@ -126,10 +126,22 @@ class ServingFunctions:
     def _labels(self) -> tf.Tensor:
         return tf.constant(list(self._classifier.labels))
 
+    def _said(self, probabilities: tf.Tensor) -> tf.Tensor:
+        """bool[batch, classes]: with several labels a text, those that are above their thresholds."""
+        thresholds = self._classifier.calibration.thresholds or (0.5,)
+        return probabilities > tf.constant([thresholds], tf.float64)
+
+    def _explained_label(self, probabilities: tf.Tensor) -> tf.Tensor:
+        """int32[batch]: the most probable label; of several that are said, the most probable of these."""
+        if self._classifier.multi_label:
+            said = self._said(probabilities)
+            none = tf.logical_not(tf.reduce_any(said, axis=1, keepdims=True))
+            probabilities = tf.where(tf.logical_or(said, none), probabilities, -1.0)
+        return tf.argmax(probabilities, axis=1, output_type=tf.int32)
+
     def _joined_labels(self, probabilities: tf.Tensor) -> tf.Tensor:
         """The labels of each text that are above their thresholds, as one string[batch]."""
-        thresholds = self._classifier.calibration.thresholds or (0.5,)
-        said = tf.where(probabilities > tf.constant([thresholds], tf.float64))  # int64[labels that are said, 2]
+        said = tf.where(self._said(probabilities))  # int64[labels that are said, 2]
         return tf.strings.unsorted_segment_join(
             tf.gather(self._labels(), said[:, 1]),
             said[:, 0],

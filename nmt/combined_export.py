@@ -34,8 +34,9 @@ def combined_export(
     """
     from nmt.export import export
     from textseq.export import check_folder
-    from textseq.serving.combination import TASK, combine
+    from textseq.serving.combination import TASK, check_classifier, combine
 
     check_folder(out, TASK)
+    check_classifier(classifier)
     with tempfile.TemporaryDirectory(prefix="dragoman-") as folder:
         return combine(export(run, Path(folder, "translator")), classifier, out)

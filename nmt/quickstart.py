@@ -68,6 +68,7 @@ class QuickstartReport(textseq.quickstart.QuickstartReport):
         return (
             f"echo 'I have to get up early.' | nmt translate --run {self.run}",
             f"nmt translate --run {self.run} --n-best 3 --json",
+            f"nmt serve {self.export.parent}",
             "nmt train --source YOUR.en --target YOUR.xx --run runs/mine",
         )
 

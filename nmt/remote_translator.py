@@ -59,7 +59,7 @@ class RemoteTranslator:
 
     @property
     def aligns(self) -> bool:
-        """Whether the exported model says where it looked: exports of older releases do not."""
+        """Whether the exported model says where it looked: one that was exported otherwise may not."""
         return "align" in self.client.metadata().signatures
 
     def translate(self, lines: Sequence[str], *, n_best: int = 1, attention: bool = False) -> list[Translation]:
@@ -114,7 +114,7 @@ class RemoteTranslator:
         return answer
 
     def _translation(self, line: str, found: dict[str, list[Any]], row: int, attention: bool) -> Translation:
-        # Exports of older releases do not say what they cut.
+        # What was exported otherwise may not say what it cut.
         truncated = bool(found["truncated"][row]) if "truncated" in found else False
         pieces: dict[str, Any] = {}
         if attention:

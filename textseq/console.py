@@ -120,6 +120,7 @@ def _usage_message(error: typer.TyperException, program: str) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else program
     message = error.format_message().strip().rstrip(".").replace(". Did you mean", "; did you mean")
+    message = message.replace(": Value error, ", ": ", 1)  # pydantic's, which checks choices for typer
     option = getattr(error, "option_name", None)
     if option is not None and hasattr(error, "possibilities"):
         meant = " or ".join((error.possibilities or ())[:2])

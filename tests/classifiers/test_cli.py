@@ -299,7 +299,8 @@ def test_quickstart_has_a_place_of_its_own(stand_ins: StandIns, command: Command
     assert [call[1] for call in stand_ins.calls] == [("quickstart/classifiers",), ("there",)]
 
 
-def test_evaluate_hands_over_everything(stand_ins: StandIns, command: Command) -> None:
+def test_evaluate_hands_over_everything(stand_ins: StandIns, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("classifiers.evaluation.require_confusion", stand_ins.function("require_confusion"))
     code, out, _ = command("evaluate", "--run", "x", "--test", "t.tsv")
     assert code == 0
     assert "metric" in out and "macro F1" in out
@@ -310,10 +311,22 @@ def test_evaluate_hands_over_everything(stand_ins: StandIns, command: Command) -
         *("--text-column", "review", "--label-column", "stars", "--plot", "c.png"),
     )
     assert code == 0, err
-    evaluated, plotted = stand_ins.calls[1:]
+    checked, evaluated, plotted = stand_ins.calls[1:]
+    assert checked == ("require_confusion", ("x",), {})
     options = {"baseline": "y", "by_length": True, "format": "csv", "text_column": "review", "label_column": "stars"}
     assert evaluated == ("evaluate", ("x", "t"), options)
     assert plotted == ("plot", ("c.png",), {})
+
+
+def test_no_plot_of_several_labels_a_text(
+    stand_ins: StandIns, command: Command, multi_label_run: Path, tmp_path: Path
+) -> None:
+    plot = tmp_path / "c.png"
+    code, out, err = command("evaluate", "--run", str(multi_label_run), "--test", "t", "--plot", str(plot))
+    assert (code, out) == (2, "")
+    expected = f"{multi_label_run}: a text can have several labels, so there is no confusion matrix to plot"
+    assert err == f"error: {expected}\n"
+    assert stand_ins.calls == []
 
 
 def test_export_prints_where_it_is(stand_ins: StandIns, command: Command) -> None:
@@ -504,15 +517,15 @@ def test_explain_to_a_file_is_plain(stand_ins: StandIns, command: Command) -> No
     assert out.splitlines()[:2] == ["good 0.75, by gradients", "schön"]
     assert "\x1b" not in out
     assert "empty: prior" in out
-    assert stand_ins.calls[1] == ("explain", (["schön", ""],), {"method": "gradients"})
+    assert stand_ins.calls[1] == ("explain", (["schön", ""],), {"method": "gradients", "label": None})
 
 
 def test_explain_as_json_is_a_line_for_each(stand_ins: StandIns, command: Command) -> None:
-    _, out, _ = command("explain", "--run", "x", "--json", given="fine\u2028day\n\n".encode())
+    _, out, _ = command("explain", "--run", "x", "--label", "good", "--json", given="fine\u2028day\n\n".encode())
     first, second = map(json.loads, out.splitlines())
     assert first["words"] == [{"word": "fine\u2028day", "weight": 1.5, "start": 0, "end": 8}]
     assert (second["words"], second["method"]) == ([], "gradients")
-    assert stand_ins.calls[1][2] == {"method": None}
+    assert stand_ins.calls[1][2] == {"method": None, "label": "good"}
 
 
 def test_explain_writes_a_page(stand_ins: StandIns, command: Command, tmp_path: Path) -> None:
@@ -529,8 +542,8 @@ def test_explain_writes_a_page(stand_ins: StandIns, command: Command, tmp_path: 
 def test_explain_knows_two_methods(stand_ins: StandIns, command: Command) -> None:
     code, out, err = command("explain", "--run", "x", "--method", "magic", given=b"fine\n")
     assert (code, out) == (2, "")
-    assert "'magic' is not one of 'attention', 'gradients'; see `classifiers explain --help`" in err
-    assert err.count("\n") == 1
+    expected = "invalid value for '--method': 'magic' is not one of 'attention', 'gradients'"
+    assert err == f"error: {expected}; see `classifiers explain --help`\n"
 
 
 # The program --------------------------------------------------------------------------------------------------------
@@ -563,3 +576,8 @@ def test_a_run_that_was_trained_is_read_from_the_command_line(tiny_run: Path, co
     code, out, err = command("explain", "--run", str(tiny_run), "--json", "--method", "attention", given=b"a film\n")
     assert code == 0, err
     assert [word["word"] for word in json.loads(out)["words"]] == ["a", "film"]
+    code, out, err = command("explain", "--run", str(tiny_run), "--json", "--label", "neutral", given=b"a film\n")
+    assert (code, json.loads(out)["label"]) == (0, "neutral"), err
+    code, out, err = command("explain", "--run", str(tiny_run), "--label", "none", given=b"a film\n")
+    assert (code, out) == (2, "")
+    assert err == "error: unknown label 'none'; the run knows 'negative', 'neutral', 'positive'\n"

@@ -16,3 +16,15 @@ def test_a_pooling_is_named_once() -> None:
 def test_open_sizes_are_named() -> None:
     with pytest.raises(ConfigurationError, match=r"model\.embedding_units is unset, expected a number of units"):
         Config().model.sizes  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("buckets", "message"),
+    [
+        ("3", r"received 3, expected a power of two, such as 2"),
+        ("33554432", r"received 33554432, expected 16777216 or"),
+    ],
+)
+def test_buckets_are_a_power_of_two_that_a_hash_can_fill(buckets: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"model\.ngram_buckets: {message}"):
+        Config().with_overrides([f"model.ngram_buckets={buckets}"])

@@ -292,6 +292,12 @@ GOOD_CSV = "label,text\n1,a\n"
             {"multi_label": True},
             "x.jsonl:1: has an empty label in its list",
         ),
+        (
+            "x.jsonl",
+            '{"text": "", "label": ["b"]}\n{"text": "", "label": ["b;c"]}\n',
+            {"multi_label": True, "label_separator": ";"},
+            "x.jsonl:2: the label 'b;c' holds ';', which separates the labels of a text; set corpus.label_separator",
+        ),
         ("x.jsonl", '{"text": "", "label": "a\\tb"}\n', {}, r"the label 'a\tb' holds a control character"),
         ("x.tsv.gz", b"plain", {}, "its name ends in .gz, but its content is not"),
     ],

@@ -179,6 +179,7 @@ def test_validation_files_are_copied_uncleaned(
 ) -> None:
     odd = [
         ("negative", ""),
+        ("negative", "fine"),
         ("neutral", "  two  spaces "),
         ("positive", "a\x0bb\u2028c\td"),
         ("positive", " ".join(map(str, range(40)))),
@@ -188,7 +189,7 @@ def test_validation_files_are_copied_uncleaned(
     config = settings("batching.max_length=60", train=files["train"], valid=valid)
     data = prepare_data(config, new_run(), said.append)
     assert data.validation_texts()[0] == [text for _, text in odd]
-    assert "cut after 60 tokens: 1 of 4 validation texts; batching.max_length is the limit" in said
+    assert "cut after 60 tokens: 1 of 5 validation texts; batching.max_length is the limit" in said
     assert (data.report.noted["validation_cut"], data.report.noted["validation_empty"]) == (1, 1)
     batches = data.validation_batches()
     assert batches[0].token_ids.shape[1] == 60
@@ -399,6 +400,12 @@ GOOD = [("a", "one"), ("b", "two"), ("a", "three"), ("b", "four"), ("a", "five")
             [("a", "x")],
             None,
             "valid.tsv: has no text with 'b', which the training text has; expected every label",
+        ),
+        (
+            GOOD,
+            [("a", "x"), ("b", ""), ("b", " ")],
+            None,
+            "valid.tsv: has no text but empty ones with 'b', which the training text has; expected every label",
         ),
         (
             [*GOOD, ("label", "text")],

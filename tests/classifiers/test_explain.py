@@ -6,6 +6,7 @@ import gc
 import importlib
 import math
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,7 @@ def test_gradients_of_one_step_are_the_gradient_half_way(trained_classifier: Cla
     ids = np.array([trained_classifier.tokenizer.encode([text])[0] + [trained_classifier.tokenizer.eos_id]], np.int32)
     start_ids = np.where(ids == trained_classifier.tokenizer.eos_id, ids, trained_classifier.tokenizer.unk_id)
     end, start = (np.array(model.embed(tf.constant(each))) for each in (ids, start_ids))
+    start[..., model.sizes.embedding_units :] = 0.0  # of the n-grams
     label = trained_classifier.labels.index("positive")
 
     middle, step = (start + end)[0] / 2, 1e-2 * (end - start)[0]
@@ -185,6 +187,19 @@ def test_several_labels(multi_label_run: Path) -> None:
         assert abs(explanation.gap or 0.0) < 0.02 * (1 + abs(explanation.value or 0.0))
 
 
+def test_of_several_labels_the_most_probable_that_is_said_is_explained(multi_label_run: Path) -> None:
+    classifier = Classifier.load(multi_label_run)
+    probabilities = classifier.probabilities(TEXTS[:1])[0]
+    first, second, third = (int(label) for label in np.argsort(-probabilities))
+    for unsaid, expected in (((first,), second), ((first, second), third), ((first, second, third), first)):
+        thresholds = tuple(1.0 if label in unsaid else 0.0 for label in range(3))
+        classifier.calibration = replace(classifier.calibration, thresholds=thresholds)
+        for method in ("gradients", "attention"):
+            explanation = explain(classifier, TEXTS[:1], method)[0]
+            assert explanation.label == classifier.labels[expected]
+            assert explanation.prediction.label == classifier.labels[first]
+
+
 def test_without_word_dropout_the_baseline_is_zero(trained_classifier: Classifier) -> None:
     config = trained_classifier.config.with_overrides(["model.word_dropout=0.0"])
     other = Classifier(
@@ -210,6 +225,21 @@ def test_without_word_dropout_the_baseline_is_zero(trained_classifier: Classifie
     assert explanation.base_value == pytest.approx(
         logits[label] - np.log(np.exp(np.delete(logits, label)).sum()), abs=1e-3
     )
+
+
+def test_ngrams_add_nothing_to_the_baseline(trained_classifier: Classifier) -> None:
+    """Pairs of unk share a row of the table with whatever has the same hash: what it has learnt is not theirs."""
+    model, unk_id = trained_classifier.model, trained_classifier.tokenizer.unk_id
+    expected = [one.base_value for one in explain(trained_classifier, TEXTS, label="neutral")]
+    table = model.ngrams.table.numpy()
+    taught = table.copy()
+    taught[int(model.ngrams._rows(tf.constant([[unk_id, unk_id]]), 2)[0, 0])] = [3.0, -1.0, -2.0]
+    try:
+        model.ngrams.table.assign(taught)
+        received = [one.base_value for one in explain(trained_classifier, TEXTS, label="neutral")]
+    finally:
+        model.ngrams.table.assign(table)
+    assert received == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_run_without_attention_pooling(trained_classifier: Classifier) -> None:

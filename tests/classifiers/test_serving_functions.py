@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def assert_equal(received: Rows, classifier: Classifier, texts: list[str], longe
     assert received["words"].shape == received["weights"].shape == (len(texts), max(counts, default=0))
     assert [label.decode() for label in received["label"]] == [each.label for each in expected]
     assert received["truncated"].tolist() == [each.prediction.truncated for each in expected]
-    probabilities = [each.prediction.probability for each in expected]
+    probabilities = [each.prediction.probabilities[each.label] for each in expected]
     np.testing.assert_allclose(received["probability"], probabilities, rtol=0, atol=1e-5)
     for words, weights, count, each in zip(received["words"], received["weights"], counts, expected, strict=True):
         assert [word.decode() for word in words[:count]] == [word.word for word in each.words]
@@ -101,6 +102,20 @@ def test_bounded_passes_and_a_ceiling(trained_classifier: Classifier, monkeypatc
 def test_several_labels(multi_label_run: Path) -> None:
     classifier = Classifier.load(multi_label_run)
     assert_equal(called(classifier)(TEXTS), classifier, TEXTS)
+
+
+def test_of_several_labels_one_that_is_said_is_explained(multi_label_run: Path) -> None:
+    classifier = Classifier.load(multi_label_run)
+    # The least probable label of the first text is said of every text, the others never.
+    rarest = int(classifier.probabilities(TEXTS[:1])[0].argmin())
+    thresholds = tuple(0.0 if label == rarest else 1.0 for label in range(3))
+    classifier.calibration = replace(classifier.calibration, thresholds=thresholds)
+    received = called(classifier)(TEXTS)
+    assert_equal(received, classifier, TEXTS)
+    assert {label.decode() for label in received["label"]} == {classifier.labels[rarest]}
+    golden = golden_examples(classifier, [text.encode() for text in TEXTS])["explain"].outputs
+    assert set(golden["label"]) == {classifier.labels[rarest].encode()}
+    np.testing.assert_allclose(golden["probability"][: len(TEXTS)], received["probability"], rtol=0, atol=1e-5)
 
 
 def test_golden_examples_go_beyond_the_ceiling(

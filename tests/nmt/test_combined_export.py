@@ -33,6 +33,7 @@ def test_the_translator_is_exported_aside_and_combined(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(sys.modules["nmt.export"], "export", export)
     monkeypatch.setattr(combination, "combine", combine)
+    monkeypatch.setattr(combination, "check_classifier", lambda place: None)
     assert combined_export("runs/x", "exported", tmp_path / "both") == tmp_path / "both" / "1"
     assert not places[0].parent.exists()
 
@@ -42,3 +43,9 @@ def test_a_folder_of_something_else_is_refused_first(tmp_path: Path) -> None:
     (tmp_path / "export.json").write_text(json.dumps(mark))
     with pytest.raises(OutputError):
         combined_export("no-run", "exported", tmp_path)
+
+
+def test_what_is_no_classifier_is_refused_before_the_translator_is_exported(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"exported: no export here"):
+        combined_export("no-run", tmp_path / "exported", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -42,5 +42,6 @@ def test_it_makes_everything_that_it_names(small_phrasebook: None, tmp_path: Pat
     assert json.loads(json.dumps(report.to_dict()))["minutes"] > 0
     steps = report.next_steps()
     assert "nmt translate --run" in steps
+    assert f"nmt serve {report.export.parent}" in steps
     assert str(report.heat_map) in steps
     assert any("phrasebook: 300" in message for message in messages)

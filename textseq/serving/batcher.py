@@ -203,12 +203,12 @@ class Batcher:
         return not any(worker.is_alive() for worker in self._workers)
 
     def _tasks(self, signature: str, inputs: Arrays, deadline: float) -> list[_Task]:
-        lengths = _row_bytes(inputs)
-        rows = len(lengths)
+        rows = _rows(inputs)
         together = self._merges[signature]
         most = self._limits.largest_request if together else self._limits.largest_batch
-        if rows > most:
+        if rows > most:  # said before they are measured: a few bytes of gRPC can claim a million of them
             raise invalid(f"Task size {rows} is larger than maximum input batch size {most}")
+        lengths = _row_bytes(inputs)
         pieces = self._pieces(lengths) if together else [(0, rows)]
         return [self._task(signature, inputs, lengths, start, end, together, deadline) for start, end in pieces]
 
@@ -363,10 +363,13 @@ class Batcher:
         ]
 
 
+def _rows(inputs: Arrays) -> int:
+    return len(next(iter(inputs.values()))) if inputs else 0
+
+
 def _row_bytes(inputs: Arrays) -> np.ndarray:
     """Returns the bytes of each row's text, int64[batch]: the measure of its work; 1 where there is none."""
-    rows = len(next(iter(inputs.values()))) if inputs else 0
-    lengths = np.ones(rows, np.int64)
+    lengths = np.ones(_rows(inputs), np.int64)
     for array in inputs.values():
         if array.dtype == object:
             sizes = [sum(map(len, row.ravel())) if isinstance(row, np.ndarray) else len(row) for row in array]

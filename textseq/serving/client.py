@@ -324,6 +324,7 @@ def _maker(url: str, options: dict[str, Any]) -> Callable[[str], Client]:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
+        (host or "").encode("idna")  # as the system will when it looks for the host
     except ValueError:
         parts, host, port = urlsplit(""), None, None
     if parts.scheme not in ("http", "https", "grpc", "grpcs") or not host:

@@ -44,8 +44,9 @@ WRONG_REQUEST = frozenset(
 )
 """Codes that say that the request itself is at fault."""
 
-WORTH_ANOTHER_TRY = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"})
-"""Codes after which the same request may succeed. A prediction changes nothing, so it may be sent twice."""
+WORTH_ANOTHER_TRY = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})
+"""Codes after which the same request may succeed. A prediction changes nothing, so it may be sent twice; but one for
+which the server's time did not suffice would only cost that time again."""
 
 
 class ServingError(DragomanError):

@@ -16,7 +16,11 @@ import tensorflow as tf
 
 from textseq.errors import OutputError
 from textseq.export import Golden, check_folder, publish
+from textseq.serving.checked_model import check_model
+from textseq.serving.exported_signatures import ExportedSignatures
+from textseq.serving.native.c_api import NativeError
 from textseq.serving.native.prove import GOLDEN
+from textseq.serving.refusal import Refusal
 from textseq.serving.versions import served_version
 
 TASK = "combined"
@@ -28,6 +32,9 @@ LABELS = "labels.txt"
 _TRANSLATION = ("translation", "score")
 _CLASSIFICATION = ("label", "probability", "probabilities")
 _BOTH = "translate_and_classify"
+# What each of the two is called where it is missing, and the outputs that it must have, by signature.
+_TRANSLATOR = "a translator", {"serving_default": (*_TRANSLATION, "truncated")}
+_CLASSIFIER = "a classifier", {"serving_default": (*_CLASSIFICATION, "truncated"), "explain": ("words",)}
 # What the combination calls the classifier's signatures.
 _NAMES = {"serving_default": "classify", "explain": "explain"}
 
@@ -57,7 +64,8 @@ def combine(
         The folder of the version.
 
     Raises:
-        OutputError: one of the two is no such export, or `out` holds something else or cannot be written.
+        OutputError: one of the two is no such export, or does more than compute, or `out` holds something else or
+            cannot be written.
         ExportMismatch: a fresh process got other answers from the combination; nothing is published.
 
     Example:
@@ -68,10 +76,8 @@ def combine(
     # Registers the tokenizer's operations, which loading needs.
     importlib.import_module("textseq.graph_tokenization")
     with tf.device("CPU:0"):  # where the proof runs; a GPU's products are rounded otherwise
-        first = _Exported(translator, "a translator", {"serving_default": (*_TRANSLATION, "truncated")})
-        second = _Exported(
-            classifier, "a classifier", {"serving_default": (*_CLASSIFICATION, "truncated"), "explain": ("words",)}
-        )
+        first = _Exported(translator, *_TRANSLATOR)
+        second = _Exported(classifier, *_CLASSIFIER)
         taken = sorted({*_NAMES.values(), _BOTH} & set(first.signatures))
         if taken:
             raise OutputError(
@@ -86,6 +92,32 @@ def combine(
     return publish(out, TASK, module, functions, golden, extra={LABELS: second.extra(LABELS)})
 
 
+def check_classifier(place: str | os.PathLike[str]) -> None:
+    """Checks, without loading it, that an export can be combined with a translator.
+
+    Raises:
+        OutputError: it is no export of a classifier.
+    """
+    _check_outputs(_version(place), *_CLASSIFIER)
+
+
+def _version(place: str | os.PathLike[str]) -> Path:
+    folder = Path(place)
+    return folder if (folder / "saved_model.pb").is_file() else served_version(folder)
+
+
+def _check_outputs(version: Path, noun: str, needed: Mapping[str, Iterable[str]]) -> None:
+    signatures = ExportedSignatures.read(version).signatures
+    for name, outputs in needed.items():
+        found = signatures[name].outputs if name in signatures else {}
+        missing = [output for output in outputs if output not in found]
+        if missing:
+            raise OutputError(
+                f"{version}: the signature {name} does not give {', '.join(missing)}, expected {noun}; "
+                f"name another export, or export the run anew"
+            )
+
+
 class _Exported:
     """One of the two exports, loaded.
 
@@ -96,25 +128,18 @@ class _Exported:
     """
 
     def __init__(self, place: str | os.PathLike[str], noun: str, needed: Mapping[str, Iterable[str]]) -> None:
-        folder = Path(place)
-        self.version = folder if (folder / "saved_model.pb").is_file() else served_version(folder)
+        self.version = _version(place)
         try:
+            check_model(self.version)  # a stranger's too: what it holds is run below, long before the proof
             with _without_messages():
                 self.loaded = tf.saved_model.load(str(self.version))
-        except (OSError, ValueError, tf.errors.OpError) as error:
-            reason = (str(error).splitlines() or ["no message"])[0]
+        except (Refusal, NativeError, OSError, ValueError, tf.errors.OpError) as error:
+            reason = (str(getattr(error, "message", error)).splitlines() or ["no message"])[0]
             raise OutputError(
                 f"{self.version}: cannot be loaded as an export: {reason}; export the run anew"
             ) from error
         self.signatures: dict[str, Any] = dict(self.loaded.signatures)
-        for name, outputs in needed.items():
-            found = self.signatures[name].structured_outputs if name in self.signatures else {}
-            missing = [output for output in outputs if output not in found]
-            if missing:
-                raise OutputError(
-                    f"{self.version}: the signature {name} does not give {', '.join(missing)}, expected {noun}; "
-                    f"name another export, or export the run anew"
-                )
+        _check_outputs(self.version, noun, needed)
 
     def golden(self, names: Iterable[str]) -> dict[str, Golden]:
         """What the export was proved on, by signature.

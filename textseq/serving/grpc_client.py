@@ -162,9 +162,10 @@ class GrpcClient(Client):
         if code == "UNIMPLEMENTED":
             raise InvalidAnswer(f"{self.address}: this is not TF Serving's gRPC API: {said} ({code})", code) from error
         if code == "DEADLINE_EXCEEDED":
-            raise ServerTooSlow(
-                f"{self.address}: no answer within {self.timeout:g} s; allow more time, or ask for fewer rows at once"
-            ) from error
+            # gRPC's own words where the time allowed here has run out; a server may have a limit of its own.
+            ours = details == "Deadline Exceeded"
+            reason = f"no answer within {self.timeout:g} s; allow more time, or" if ours else f"{said} ({code});"
+            raise ServerTooSlow(f"{self.address}: {reason} ask for fewer rows at once") from error
         if code == "UNAVAILABLE" and ("Expected SETTINGS frame" in details or "http1" in details):
             raise InvalidAnswer(f"{message}; for a REST port write http://", code) from error
         if code in WORTH_ANOTHER_TRY:

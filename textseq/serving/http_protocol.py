@@ -1,21 +1,29 @@
-"""Uvicorn's HTTP connection, with an end to connections that send no request or do not take their answer."""
+"""Uvicorn's HTTP connection, with an end to those that stall, and a refusal in JSON where there are too many."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
+from starlette.responses import JSONResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+_TOO_MANY = JSONResponse(
+    {"error": "The server has as many connections as it keeps; try again later"}, 503, {"connection": "close"}
+)
 
 
 class TimedProtocol(H11Protocol):
-    """Closes a connection on which nothing has come to an end for `seconds`.
+    """Closes a connection on which nothing has come to an end for `seconds`, and refuses what comes on one too many.
 
     Uvicorn itself limits how long an idle connection is kept after an answer, but not how long the beginning of a
-    request may take, nor how long a client may leave its answer lying.
+    request may take, nor how long a client may leave its answer lying; and its own refusal (`limit_concurrency`) is no
+    JSON.
     """
 
     seconds = 30.0
+    most = 512
+    """Connections that are answered."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -25,6 +33,8 @@ class TimedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins to wait for a request."""
         super().connection_made(transport)
+        if len(self.connections) > self.most:
+            self.app = _TOO_MANY
         self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:

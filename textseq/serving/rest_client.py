@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
+from textseq.errors import InputError
 from textseq.serving.attempts import TryAgain
 from textseq.serving.client import DEFAULT_SIGNATURE, LARGEST_ANSWER, Client
 from textseq.serving.client_errors import (
@@ -58,7 +59,10 @@ class RestClient(Client):
     def __init__(self, url: str, model: str, **options: Any) -> None:
         super().__init__(url.rstrip("/"), model, **options)
         seconds = httpx.Timeout(self.timeout, connect=self.connect_timeout)
-        self._http = httpx.Client(base_url=self.address, timeout=seconds)
+        try:
+            self._http = httpx.Client(base_url=self.address, timeout=seconds)
+        except httpx.InvalidURL as error:
+            raise InputError(f"received {url!r} as the address of a server: {error}; correct it") from error
 
     def close(self) -> None:
         """Closes the connections."""
@@ -157,8 +161,9 @@ class RestClient(Client):
             raise self._not_tf_serving(f"received status {status} and {_short(content.decode('utf-8', 'replace'))}")
         message = f"{self.address}: {(said or response.reason_phrase)[:_LONGEST_REASON]} (status {status})"
         if code in WORTH_ANOTHER_TRY:
-            kind = ServerTooSlow if code == "DEADLINE_EXCEEDED" else ServerUnavailable
-            raise TryAgain(kind(message, code), _retry_after(response.headers))
+            raise TryAgain(ServerUnavailable(message, code), _retry_after(response.headers))
+        if code == "DEADLINE_EXCEEDED":
+            raise ServerTooSlow(message, code)
         if code == "NOT_FOUND":
             raise ModelNotFound(message)
         raise (RequestRefused if code in WRONG_REQUEST else ServingError)(message, code)

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import grpc.aio
 import uvicorn
@@ -208,7 +209,8 @@ class Server:
         await asyncio.gather(serving, server.stop(self.limits.drain_seconds))
 
     def _configuration(self, app: RestApp) -> uvicorn.Config:
-        protocol = type("ServerProtocol", (TimedProtocol,), {"seconds": self.limits.stalled_seconds})
+        limits = {"seconds": self.limits.stalled_seconds, "most": self.limits.connections}
+        protocol = type("ServerProtocol", (TimedProtocol,), limits)
         return uvicorn.Config(
             app,
             http=protocol,
@@ -219,7 +221,6 @@ class Server:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=self.limits.connections,
             timeout_keep_alive=10,
             timeout_graceful_shutdown=max(int(self.limits.drain_seconds), 1),
         )
@@ -246,7 +247,8 @@ class Server:
         inputs = list(signature.inputs) if signature else []
         row = '"A dog runs."' if len(inputs) == 1 else json.dumps(dict.fromkeys(inputs, "A dog runs."))
         body = shlex.quote(f'{{"instances": [{row}]}}')
-        command = f"curl -d {body} {shlex.quote(f'{self.url}/v1/models/{self.name}:predict')}"
+        address = f"{self.url}/v1/models/{quote(self.name, safe='')}:predict"
+        command = f"curl -d {body} {shlex.quote(address)}"
         return (
             f"Serving {self.name}, version {model.version if model else '?'}, from {self.folder}.\n"
             f"  In a browser: {self.url}/\n"

@@ -18,8 +18,10 @@ highest of all: no other record is needed, so there is none that could be lost.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 from pathlib import Path
 
 from textseq.atomic_files import remove_directory, sync, writing
@@ -33,6 +35,8 @@ FORMAT = {"format": "dragoman-export", "version": 1}
 
 RETIRED = "retired"
 """In the folder of an export: the versions that were rolled back."""
+
+_LARGEST_MARK = 1 << 16
 
 # TF Serving reads a version as an int64 and passes over what does not fit.
 _LARGEST = 2**63 - 1
@@ -49,10 +53,10 @@ def exported_task(folder: str | os.PathLike[str]) -> str:
     """
     place = Path(folder)
     try:
-        mark = json.loads((place / MARKER).read_text(encoding="utf-8"))
+        mark = json.loads(_read_mark(place / MARKER))
     except FileNotFoundError:
         mark = None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         mark = {}
     if mark is None:
         raise OutputError(
@@ -187,6 +191,14 @@ def roll_back(folder: str | os.PathLike[str], to: int | None = None) -> Path:
             ) from error
         raise
     return place / str(wanted)
+
+
+def _read_mark(path: Path) -> bytes:
+    """Reads a mark, which may be a stranger's: no device that never ends, no pipe that nobody writes to."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "not a file")
+    with open(path, "rb") as file:
+        return file.read(_LARGEST_MARK)
 
 
 def _wanted(place: Path, to: int | None) -> int:

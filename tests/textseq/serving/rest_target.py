@@ -108,8 +108,7 @@ def check(answer: Answer | None, sent: bytes, *, method: str = "POST", may_close
     told = f"HTTP {answer.status} {answer.body[:300]!r} to {sent[:500]!r}"
     if answer.status >= 500 and answer.status != 503:
         raise Fault(told)
-    # Where there are too many connections, uvicorn says 503 in words of its own.
-    if answer.status >= 400 and answer.status != 503 and method != "HEAD" and not may_close:
+    if answer.status >= 400 and method != "HEAD" and not may_close:
         try:
             error = json.loads(answer.body.decode("utf-8", "replace"))["error"]
         except (ValueError, KeyError, TypeError):

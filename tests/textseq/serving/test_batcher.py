@@ -153,6 +153,11 @@ def test_a_request_with_too_many_texts_is_refused(batcher: Batcher, signature: s
     assert caught.value.code == Code.INVALID_ARGUMENT
 
 
+def test_too_many_texts_are_refused_before_they_are_measured(batcher: Batcher) -> None:
+    with pytest.raises(Refusal, match="larger than maximum input batch size"):
+        batcher.submit("echo", {"text": np.full(1 << 20, None)}, soon())
+
+
 def test_a_full_queue_refuses_at_once_and_takes_again_later(batcher: Batcher, stand_in: Any) -> None:
     busy(batcher, stand_in)
     waiting = [batcher.submit("echo", texts(b"x"), soon())[0] for _ in range(ONE.queue)]

@@ -372,6 +372,8 @@ def test_options_out_of_range_are_refused(client_of: Connect, options: dict[str,
         "http://h:port",
         "http://h:99999",
         "grpc://h:1/x",
+        "http://a..b:1",
+        f"grpc://{'a' * 70}:1",
     ],
 )
 def test_no_address_of_a_server(url: str) -> None:

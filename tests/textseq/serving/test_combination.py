@@ -201,6 +201,26 @@ def test_damaged_exports(translator: Path, classifier: Path, tmp_path: Path) -> 
         combine(translator, copy, tmp_path / "out")
 
 
+def test_a_strangers_export_that_writes_files(translator: Path, classifier: Path, tmp_path: Path) -> None:
+    copy, written = shutil.copytree(classifier, tmp_path / "classifier"), tmp_path / "written"
+    module = tf.Module()
+
+    def classify(text: Any) -> dict[str, Any]:
+        with tf.control_dependencies([tf.io.write_file(str(written), "x")]):
+            some = tf.ones_like(text, tf.float32)
+        both = tf.stack([some, some], axis=1)
+        answer = {"label": text, "probability": some, "probabilities": both, "truncated": some > 1}
+        return {**answer, "words": text[:, tf.newaxis]}
+
+    module.classify = tf.function(classify, input_signature=SPECS, autograph=False)
+    shutil.rmtree(copy / "1" / "variables")
+    signatures = {"serving_default": module.classify, "explain": module.classify}
+    tf.saved_model.save(module, str(copy / "1"), signatures=signatures)
+    with pytest.raises(OutputError, match=r"the graph holds WriteFile in .*, expected only operations that compute; "):
+        combine(translator, copy, tmp_path / "out")
+    assert not written.exists()
+
+
 def test_a_folder_of_other_exports(translator: Path, classifier: Path) -> None:
     with pytest.raises(OutputError, match="holds exports of nmt, expected combined"):
         combine(translator, classifier, translator)

@@ -58,3 +58,16 @@ def test_an_answer_that_nobody_takes_is_given_up(start: Callable[..., Server], s
         rest = server._rest
         assert rest is not None
         wait_for(lambda: not rest.server_state.connections)
+
+
+def test_one_connection_too_many_is_refused(start: Callable[..., Server], stand_in: Any, limits: Any) -> None:
+    server = start(stand_in, replace(limits, connections=2))
+    rest = server._rest
+    assert rest is not None
+    with socket.create_connection((server.host, server.port)), socket.create_connection((server.host, server.port)):
+        wait_for(lambda: len(rest.server_state.connections) == 2)
+        answer = httpx.get(f"{server.url}/v1/models/nmt")
+        assert answer.status_code == 503
+        assert "as many connections as it keeps" in answer.json()["error"]
+    wait_for(lambda: not rest.server_state.connections)
+    assert httpx.get(f"{server.url}/v1/models/nmt").status_code == 200

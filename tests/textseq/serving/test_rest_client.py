@@ -11,8 +11,16 @@ from typing import Any
 import pytest
 
 from tests.textseq.serving.stub_server import MODEL, Stub, rest_server
+from textseq.errors import InputError
 from textseq.serving import rest_client
-from textseq.serving.client_errors import InvalidAnswer, ModelNotFound, RequestRefused, ServerUnavailable, ServingError
+from textseq.serving.client_errors import (
+    InvalidAnswer,
+    ModelNotFound,
+    RequestRefused,
+    ServerTooSlow,
+    ServerUnavailable,
+    ServingError,
+)
 from textseq.serving.rest_client import RestClient
 
 
@@ -61,6 +69,13 @@ def test_a_broken_connection_or_a_busy_proxy_is_tried_again(client: RestClient, 
     stub.failures = [broken]
     assert client.predict({"text": ["a"]})["translation"] == ["A"]
     assert stub.calls == 2
+
+
+def test_what_was_too_slow_is_not_computed_again(client: RestClient, stub: Stub) -> None:
+    stub.failures = [(504, {}, b'{"error": "not answered within 60 seconds"}')]
+    with pytest.raises(ServerTooSlow, match=r"not answered within 60 seconds \(status 504\)$"):
+        client.predict({"text": ["a"]})
+    assert stub.calls == 1
 
 
 def test_a_connection_that_always_breaks_is_given_up(client: RestClient, stub: Stub) -> None:
@@ -166,3 +181,8 @@ def test_a_prefix_stays_in_the_address(stub: Stub) -> None:
         pytest.raises(ServingError, match="/behind/v1/models/stub"),
     ):
         client.status()
+
+
+def test_a_host_that_has_no_name_in_ascii() -> None:
+    with pytest.raises(InputError, match=r"received 'http://\u2603:1' as the address of a server: Invalid IDNA"):
+        RestClient("http://\u2603:1", MODEL)

@@ -117,6 +117,12 @@ def test_the_greeting_says_where_to_go(server: Server) -> None:
     assert f"gRPC:         127.0.0.1:{server.grpc_port}" in text
 
 
+def test_the_greeting_for_a_name_that_an_address_has_to_quote(start: Callable[..., Server], stand_in: Any) -> None:
+    server = start(stand_in, name="my reviews?")
+    assert f"{server.url}/v1/models/my%20reviews%3F:predict\n" in server.greeting()
+    assert httpx.get(f"{server.url}/v1/models/my%20reviews%3F").status_code == 200
+
+
 def test_many_clients_at_once_get_their_own_answers(server: Server, stand_in: Any) -> None:
     def ask(number: int) -> bool:
         return predict(server.url, f"text {number}", signature="echo") == {"predictions": [f"text {number}"]}

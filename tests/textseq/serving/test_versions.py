@@ -191,6 +191,18 @@ def test_another_mark(tmp_path: Path, mark: str) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "deep"])
+def test_a_strangers_mark_does_not_hold_anybody_up(tmp_path: Path, kind: str) -> None:
+    mark = tmp_path / "export.json"
+    if kind == "a pipe":
+        os.mkfifo(mark)
+    elif kind == "a device":
+        mark.symlink_to("/dev/zero")
+    else:
+        mark.write_text("[" * 200_000)
+    assert "not the mark of an export" in error(lambda: exported_task(tmp_path))
+
+
 def test_the_task(tmp_path: Path) -> None:
     assert exported_task(made_export(tmp_path, task="classifiers")) == "classifiers"
 

@@ -40,6 +40,8 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
     place = Path(folder)
     if not place.is_dir():
         raise FolderRefused(f"{place}: not a folder; expected a version of a model, with {_GRAPH} in it")
+    if place.is_symlink() and place.resolve().parent != place.parent.resolve():
+        raise FolderRefused(f"{place}: a link to elsewhere; expected a folder, or a link to another version beside it")
     _check_files(place)
     for other in ("saved_model.pbtxt", "saved_model.cpb"):
         if os.path.lexists(place / other):

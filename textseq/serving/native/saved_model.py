@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .c_api import STRING_BYTES, Library, NativeError, Output, library
-from .messages import DT_STRING, ConfigProto, MetaGraphDef, SignatureDefMap, data_type_name
+from .messages import DT_STRING, ConfigProto, MetaGraphDef, data_type_name
 from .tensors import TensorError, array_type, bytes_of, data_type
 
 INVALID_ARGUMENT = 3
@@ -61,7 +61,6 @@ class SavedModel:
 
     Attributes:
         signatures: by name, without those that TensorFlow keeps for itself.
-        signature_map: all of them as they stand in the model, a `SignatureDefMap`.
 
     Example:
         >>> with SavedModel.open("serving/en-de/1") as model:  # doctest: +SKIP
@@ -74,7 +73,6 @@ class SavedModel:
         self._idle = threading.Condition()
         self._running = 0
         self._open = True
-        self.signature_map = SignatureDefMap(signature_def=meta_graph.signature_def)
         self.signatures: dict[str, Signature] = {
             name: Signature(_information(signature.inputs), _information(signature.outputs))
             for name, signature in sorted(meta_graph.signature_def.items())

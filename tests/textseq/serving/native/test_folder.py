@@ -40,9 +40,17 @@ def test_a_link_inside(version: Path) -> None:
     (version / "assets.extra").mkdir()
     (version / "assets.extra" / "index").symlink_to("../variables/variables.index")
     check_folder(version)
-    # The version itself may be a link: its owner made it.
+    # The version itself may be a link, to another version.
     (version.parent / "2").symlink_to("1")
     check_folder(version.parent / "2")
+
+
+def test_a_version_that_is_a_link_to_elsewhere(version: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    link = tmp_path / "other" / "1"
+    link.symlink_to(version)
+    with pytest.raises(FolderRefused, match=r"other/1: a link to elsewhere; expected a folder, or a link to another"):
+        check_folder(link)
 
 
 def a_link_to_a_file(place: Path) -> None:

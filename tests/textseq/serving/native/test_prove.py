@@ -194,6 +194,13 @@ def test_an_input_that_it_fails_on(version: Path) -> None:
     assert "too small" in report["differences"][0]["received"]
 
 
+def test_what_does_more_than_compute_is_not_run(version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prove, "refused_operations", lambda folder: ["WriteFile in f"])
+    monkeypatch.setattr(prove.SavedModel, "open", lambda folder: pytest.fail("it was loaded"))
+    message = fault(proved_here(version))
+    assert message == "the export holds WriteFile in f, expected only operations that compute"
+
+
 def test_signatures_that_are_not_there(version: Path) -> None:
     changed = golden()
     del changed["spin"]

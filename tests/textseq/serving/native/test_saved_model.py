@@ -43,7 +43,6 @@ def test_signatures(model: SavedModel) -> None:
     assert model.signatures["words"].outputs["words"].shape == (None, None)
     assert model.signatures["echo"].inputs["bool"].dtype == DT_BOOL
     assert model.signatures["positive"].outputs["count"].dtype == DT_INT32
-    assert "__saved_model_init_op" in model.signature_map.signature_def
 
 
 @pytest.mark.parametrize("name", ["serving_default", "words"])
