@@ -264,7 +264,8 @@ def path_gradients(model: Any, multi_label: bool) -> Callable[..., tuple[tf.Tens
         kept = tf.logical_or(token_ids == special.eos_id, token_ids == special.pad_id)
         if model.config.word_dropout == 0:
             return tf.where(kept[:, :, tf.newaxis], embedded, 0.0)
-        unknown, added = model.divided(model.embed(tf.where(kept, token_ids, special.unk_id)))
+        unknown = model.embedding(tf.where(kept, token_ids, special.unk_id))
+        _, added = model.divided(embedded)
         return unknown if added is None else tf.concat([unknown, tf.zeros_like(added)], axis=-1)
 
     def log_odds(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

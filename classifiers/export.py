@@ -16,9 +16,7 @@ from textseq.console import one_line
 from textseq.export import check_folder, publish
 from textseq.export_texts import read_golden_texts
 from textseq.run_directory import RunDirectory
-
-LABELS = "labels.txt"
-"""In `assets.extra` of an export: the labels, one a line, in the order of `probabilities`."""
+from textseq.serving.exported_signatures import LABELS
 
 
 def export(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
@@ -75,5 +73,5 @@ def export(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
     functions = ServingFunctions(classifier)
     labels = "".join(f"{one_line(label)}\n" for label in classifier.labels)
     return publish(
-        out, "classifiers", functions.module, functions.signatures(), golden, extra={LABELS: labels.encode()}
+        out, "classifiers", functions.module, functions.signatures(), golden, extra={LABELS.name: labels.encode()}
     )

@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from classifiers.prediction import Prediction
-from textseq.serving.client import DEFAULT_SIGNATURE, Client, connect
+from textseq.serving.client import Client, connect
 from textseq.serving.client_errors import InvalidAnswer
+from textseq.serving.exported_signatures import DEFAULT_SIGNATURE
 
 if TYPE_CHECKING:
     from typing_extensions import Self

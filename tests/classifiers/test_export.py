@@ -20,7 +20,7 @@ tf = pytest.importorskip("tensorflow")
 pytest.importorskip("tensorflow_text")
 
 from classifiers.classifier import LONGEST_TEXT, Classifier  # noqa: E402
-from classifiers.export import LABELS, export  # noqa: E402
+from classifiers.export import export  # noqa: E402
 from classifiers.serving_functions import ServingFunctions  # noqa: E402
 from textseq.serving.native.prove import PROOF  # noqa: E402
 from textseq.tokenization import TokenizationConfig  # noqa: E402
@@ -165,7 +165,7 @@ def test_what_is_in_the_export(version: Path, classifier: Classifier) -> None:
     graph = (version / "saved_model.pb").read_bytes()
     assert b"Random" not in graph
     assert b"Xla" not in graph
-    labels = (version / "assets.extra" / LABELS).read_text(encoding="utf-8")
+    labels = (version / "assets.extra" / "labels.txt").read_text(encoding="utf-8")
     assert labels == "negative\nneutral\npositive\n"
 
 
@@ -246,7 +246,7 @@ def test_no_label_is_an_empty_string(several: Classifier, lines: list[str]) -> N
 
 def test_an_export_of_several_labels(multi_label_run: Path, tmp_path: Path) -> None:
     folder = export(multi_label_run, tmp_path / "out")
-    assert (folder / "assets.extra" / LABELS).read_text(encoding="utf-8") == "bad\nfilm\ngood\n"
+    assert (folder / "assets.extra" / "labels.txt").read_text(encoding="utf-8") == "bad\nfilm\ngood\n"
 
 
 @pytest.mark.slow

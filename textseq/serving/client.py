@@ -31,14 +31,13 @@ from textseq.serving.client_errors import (
     ServingError,
     SignatureNotFound,
 )
+from textseq.serving.exported_signatures import DEFAULT_SIGNATURE
 from textseq.serving.extras import needing
 from textseq.serving.model_description import ModelMetadata, SignatureDescription, VersionStatus
 from textseq.serving.request_rows import Columns, as_columns, join, pieces
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-DEFAULT_SIGNATURE = "serving_default"
 
 MODEL_NAMES = ("nmt", "classifiers", "combined")
 """What exports are called on a server where nobody says otherwise: a translator, a classifier, and both in one."""

@@ -17,7 +17,7 @@ import tensorflow as tf
 from textseq.errors import OutputError
 from textseq.export import Golden, check_folder, publish
 from textseq.serving.checked_model import check_model
-from textseq.serving.exported_signatures import ExportedSignatures
+from textseq.serving.exported_signatures import LABELS, ExportedSignatures
 from textseq.serving.native.c_api import NativeError
 from textseq.serving.native.prove import GOLDEN
 from textseq.serving.refusal import Refusal
@@ -25,9 +25,6 @@ from textseq.serving.versions import served_version
 
 TASK = "combined"
 """What a folder of combined exports is for."""
-
-LABELS = "labels.txt"
-"""In `assets.extra`, as in that of the classifier."""
 
 _TRANSLATION = ("translation", "score")
 _CLASSIFICATION = ("label", "probability", "probabilities")
@@ -89,7 +86,7 @@ def combine(
         functions = {**first.signatures, **_renamed(second.signatures), _BOTH: _in_turn(first, second)}
     module = tf.Module(name="combination")
     module.exports = [first.loaded, second.loaded]
-    return publish(out, TASK, module, functions, golden, extra={LABELS: second.extra(LABELS)})
+    return publish(out, TASK, module, functions, golden, extra={LABELS.name: second.extra(LABELS.name)})
 
 
 def check_classifier(place: str | os.PathLike[str]) -> None:

@@ -8,6 +8,12 @@ from typing import Any
 
 from textseq.errors import OutputError
 
+DEFAULT_SIGNATURE = "serving_default"
+"""What is asked where nobody names a signature."""
+
+LABELS = Path("assets.extra", "labels.txt")
+"""In a classifier's version: the labels, one a line, in the order of `probabilities`."""
+
 _TAG = "serve"
 # TensorFlow's own, which runs once when the model is loaded.
 _INITIALIZER = "__saved_model_init_op"

@@ -23,12 +23,11 @@ from typing import Any
 
 from textseq.serving.batcher import Batcher, Model
 from textseq.serving.limits import Limits
+from textseq.serving.native.prove import GOLDEN
 from textseq.serving.predict_format import read_array
 from textseq.serving.refusal import Code, Refusal, refusal_of
 
 logger = logging.getLogger("textseq.serving")
-
-GOLDEN = Path("assets.extra") / "golden.json"
 
 _LARGEST_GOLDEN = 16 << 20
 _WARM_SECONDS = 20.0

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from textseq.serving.batcher import unknown
+from textseq.serving.exported_signatures import DEFAULT_SIGNATURE
 from textseq.serving.limits import Limits
 from textseq.serving.metrics import Metrics
 from textseq.serving.model_store import ModelStore, Served, VersionStatus
@@ -21,7 +22,6 @@ from textseq.serving.refusal import Code, Refusal, invalid, refusal_of
 
 logger = logging.getLogger("textseq.serving")
 
-DEFAULT_SIGNATURE = "serving_default"
 PREDICT_METHOD = "tensorflow/serving/predict"
 
 _LARGEST_VERSION = (1 << 63) - 1

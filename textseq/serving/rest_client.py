@@ -15,7 +15,7 @@ import httpx
 
 from textseq.errors import InputError
 from textseq.serving.attempts import TryAgain
-from textseq.serving.client import DEFAULT_SIGNATURE, LARGEST_ANSWER, Client
+from textseq.serving.client import LARGEST_ANSWER, Client
 from textseq.serving.client_errors import (
     HTTP_CODES,
     WORTH_ANOTHER_TRY,
@@ -27,6 +27,7 @@ from textseq.serving.client_errors import (
     ServerUnavailable,
     ServingError,
 )
+from textseq.serving.exported_signatures import DEFAULT_SIGNATURE
 from textseq.serving.model_description import (
     DTYPES,
     INTERNAL,

@@ -30,20 +30,20 @@ import uvicorn
 from textseq.errors import DragomanError, InputError, OutputError
 from textseq.serving.batcher import Model
 from textseq.serving.checked_model import open_checked
+from textseq.serving.exported_signatures import DEFAULT_SIGNATURE, LABELS
 from textseq.serving.grpc_service import GrpcService
 from textseq.serving.http_protocol import TimedProtocol
 from textseq.serving.limits import Limits, cores
 from textseq.serving.listening import LOCAL_NAMES, bound, bracketed, is_local
 from textseq.serving.metrics import Metrics
 from textseq.serving.model_store import ModelStore, State
-from textseq.serving.predictor import DEFAULT_SIGNATURE, Predictor
+from textseq.serving.predictor import Predictor
 from textseq.serving.refusal import Code, Refusal
 from textseq.serving.rest_app import RestApp
 from textseq.serving.versions import exported_task
 
 logger = logging.getLogger("textseq.serving")
 
-_LABELS = Path("assets.extra") / "labels.txt"
 _LARGEST_TEXT_FILE = 1 << 20
 _START_SECONDS = 60.0
 
@@ -235,7 +235,7 @@ class Server:
         labels: list[str] = []
         if current is not None:
             with contextlib.suppress(OSError, UnicodeDecodeError):
-                path = current.folder / _LABELS
+                path = current.folder / LABELS
                 if path.is_file() and path.stat().st_size <= _LARGEST_TEXT_FILE:
                     labels = path.read_text(encoding="utf-8").split("\n")[:-1]
         return {"name": self.name, "task": self.task or self.name, "labels": labels}
