@@ -109,11 +109,12 @@ def golden_rows(folder: Path, signature: str) -> tuple[list[GoldenRow], float]:
     if signature not in content["signatures"]:
         raise SystemExit(f"{folder}: no signature {signature}; expected one of {', '.join(content['signatures'])}")
     examples = content["signatures"][signature]
-    columns = {side: {name: _from_golden(values) for name, values in examples[side].items()} for side in examples}
-    count = len(next(iter(columns["inputs"].values())))
+    inputs, outputs = (
+        {name: _from_golden(values) for name, values in examples[side].items()} for side in ("inputs", "outputs")
+    )
     rows = [
-        GoldenRow(*({name: values[row] for name, values in columns[side].items()} for side in ("inputs", "outputs")))
-        for row in range(count)
+        GoldenRow(*({name: values[row] for name, values in side.items()} for side in (inputs, outputs)))
+        for row in range(len(next(iter(inputs.values()))))
     ]
     return rows, content["tolerance"]
 
