@@ -1,6 +1,6 @@
 """Hostile requests for minutes to the REST of a server of an export: no 5xx, no hang, bounded memory, right answers.
 
-Usage: python benchmarks/serving_fuzz.py EXPORT [--minutes M] [--seed N] [--option OPTION_OF_SERVE ...]
+Usage: python benchmarks/serving_fuzz.py EXPORT [--minutes M] [--seed N] [--option NAME=NUMBER ...]
 
 Rounds of the attacks of tests/textseq/serving/rest_attacks.py, each of its own kind, and of generated requests
 (rest_requests.py); then, where schemathesis is installed, its requests from tests/textseq/serving/rest_openapi.json.
@@ -182,7 +182,8 @@ def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     findings = Findings()
     seconds = 60.0 * arguments.minutes
     began = time.monotonic()
-    with tempfile.TemporaryFile() as log, started(arguments.export, arguments.option, log) as server:
+    options = {name: json.loads(value) for name, _, value in (option.partition("=") for option in arguments.option)}
+    with tempfile.TemporaryFile() as log, started(arguments.export, log, **options) as server:
         right = lambda outputs: first.difference(outputs, tolerance) is None  # noqa: E731
         target = Target(*server.rest, server.name, first.instance(), right)
         check_alive(target)
@@ -228,9 +229,7 @@ def main() -> int:
     parser.add_argument("export", type=Path, help="the exported folder, whose versions are numbered")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--option", action="append", default=[], help="an option for `serve`, such as --option=--queue=64"
-    )
+    parser.add_argument("--option", action="append", default=[], help="an option of `serve`, such as --option queue=64")
     arguments = parser.parse_args()
     result, good = measure(arguments)
     print(json.dumps(result, ensure_ascii=False))

@@ -270,7 +270,8 @@ def measure(protocol: str, arguments: argparse.Namespace) -> dict[str, Any]:
             place = (parts.hostname or "127.0.0.1", parts.port or (8501 if protocol == "rest" else 8500))
             server = Server(place, f"{place[0]}:{place[1]}", arguments.name)
         else:
-            server = stack.enter_context(started(arguments.export, unbatched=arguments.unbatched))
+            options = {"largest_batch": 1} if arguments.unbatched else {}
+            server = stack.enter_context(started(arguments.export, **options))
         return asyncio.run(load(server, protocol, arguments))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from classifiers.config import Config, Sizes
-from textseq.training.precision import fastest_precision
+from textseq.power_law import power_law
+from textseq.training.choices import with_training_choices
 from textseq.training.unrolling import worth_unrolling
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def choose_epochs(texts: int) -> int:
         >>> [choose_epochs(texts) for texts in (500, 6_000, 25_000, 1_000_000)]
         [38, 11, 5, 3]
     """
-    return round(min(40.0, max(3.0, 11.0 * (6_000 / max(1, texts)) ** 0.5)))
+    return round(power_law(texts, at=6_000, value=11.0, power=-0.5, least=3.0, most=40.0))
 
 
 def resolve(config: Config, data: ClassificationData) -> Config:
@@ -50,13 +51,11 @@ def resolve(config: Config, data: ClassificationData) -> Config:
     if unroll is None:
         long = worth_unrolling(epochs * data.training_texts)
         unroll = long and longest <= _UNROLLED_LENGTH and not training.compiled
-    return config.with_choices(
-        {
-            **{f"model.{key}": value for key, value in choose_sizes(data.training_texts)._asdict().items()},
-            "training.epochs": epochs,
-            "training.precision": fastest_precision(),
-            "training.unroll": unroll,
-            "training.compiled": not unroll and epochs * data.plan.tokens >= _COMPILED_FROM,
-            **data.choices,
-        }
+    compiled = not unroll and epochs * data.plan.tokens >= _COMPILED_FROM
+    return with_training_choices(
+        config,
+        choose_sizes(data.training_texts),
+        epochs=epochs,
+        unroll=unroll,
+        chosen={"training.compiled": compiled, **data.choices},
     )

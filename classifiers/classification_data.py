@@ -20,9 +20,8 @@ from classifiers.parts import text_path
 from textseq.batching import Batch
 from textseq.corpus import read_lines
 from textseq.preparation import load_tokenizer
-from textseq.prepared_text import PreparedText
+from textseq.prepared_text import PreparedText, padded_rows
 from textseq.run_directory import RunDirectory
-from textseq.special_ids import SpecialIds
 from textseq.token_sampling import TextPart
 from textseq.token_store import TokenStore
 from textseq.tokenization import Tokenizer
@@ -101,8 +100,7 @@ class ClassificationData(PreparedText):
     def _assemble(self, texts: TokenStore, targets: TokenStore, batch: Batch) -> ClassificationBatch:
         batch_size, length = batch.shape
         rows = len(batch.indices)
-        token_ids = _empty_rows(batch_size, length, self.special_ids)
-        token_ids[:rows] = texts.padded(batch.indices, length, self.special_ids.pad_id)
+        token_ids = padded_rows(texts, batch, length, self.special_ids)
         multi_hot = np.zeros((batch_size, len(self.labels)), dtype=np.int32)
         multi_hot[:rows] = self.labels.multi_hot([targets[int(index)].tolist() for index in batch.indices])
         present = (np.arange(batch_size) < rows).astype(np.int32)
@@ -112,10 +110,3 @@ class ClassificationData(PreparedText):
 def training_part(folder: Path, tokenizer: Tokenizer, plain: TokenStore) -> TextPart:
     """The training text as epochs of sampled subwords draw from it."""
     return TextPart(TEXT, tokenizer, text_path(folder, "train"), plain)
-
-
-def _empty_rows(batch_size: int, length: int, special: SpecialIds) -> npt.NDArray[np.int32]:
-    """int32[batch, length]: rows of eos alone."""
-    rows = np.full((batch_size, length), special.pad_id, dtype=np.int32)
-    rows[:, 0] = special.eos_id
-    return rows

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 LONGEST_TEXT = 65_536
 """Tokens of one text, the final </s> counted; of a longer text the first are read, so that work is bounded."""
+LONGEST_TEXT_BYTES = 2_097_152
+"""Bytes of one text in UTF-8, 32 a token, which is twice what any language takes; of a larger one the first characters
+are tokenized, so that memory is bounded."""
 TOKENS_A_BATCH = 8_192
 """Tokens of one batch, padding counted; a longer text is a batch of its own."""
 
@@ -38,7 +41,7 @@ class EncodedTexts(NamedTuple):
     ids: list[list[int]]
     """Of each text, ending in eos; eos alone where there is nothing to read."""
     truncated: frozenset[int]
-    """Indices of the texts that were cut at `LONGEST_TEXT`."""
+    """Indices of the texts that were cut at `LONGEST_TEXT` or `LONGEST_TEXT_BYTES`."""
 
     @property
     def empty(self) -> npt.NDArray[np.bool_]:
@@ -56,8 +59,9 @@ class Classifier:
     """A trained model with its tokenizer, its labels and its calibration.
 
     A text without any token, such as an empty one, gets the labels' shares in the training text for its probabilities.
-    Of a text of more than `LONGEST_TEXT` tokens the first are read, so that one text can take neither hours nor
-    gigabytes. It is said in the log, and in `Prediction.truncated`; no ordinary document comes near.
+    Of a text of more than `LONGEST_TEXT` tokens, or `LONGEST_TEXT_BYTES` bytes, the first are read, so that one text
+    can take neither hours nor gigabytes. It is said in the log, and in `Prediction.truncated`; no ordinary document
+    comes near.
 
     Args:
         model: the network.
@@ -209,7 +213,8 @@ class Classifier:
             lines: text without lone surrogates.
         """
         advice = "divide them into parts"
-        return EncodedTexts(*encode_cut(self.tokenizer, lines, LONGEST_TEXT, noun="texts", advice=advice))
+        ceiling = (LONGEST_TEXT, LONGEST_TEXT_BYTES)
+        return EncodedTexts(*encode_cut(self.tokenizer, lines, *ceiling, noun="texts", advice=advice))
 
     def logits_of(self, ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
         """float32[texts, classes] of the ids of `encode`, in batches of texts that are about as long."""

@@ -156,14 +156,9 @@ def clean_texts(
         overlap = held_out.overlap(key) if reason is None else None
         if overlap is not None and config.drop_held_out:
             reason = overlap
-        if reason is not None:
-            report.remove(reason, place)
-            continue
-        report.kept += 1
-        if overlap is not None:
-            report.kept_overlaps[overlap] += 1
-        report.noted[C1_CHARACTERS] += odd
-        yield CleanText(cleaned, text.labels, place, key)
+        if report.keeps(place, reason, overlap):
+            report.noted[C1_CHARACTERS] += odd
+            yield CleanText(cleaned, text.labels, place, key)
 
 
 def repetitions(

@@ -17,36 +17,38 @@ from textseq.command_line import (
     LinesAtOnce,
     NewRun,
     Output,
+    OutputFolder,
     Run,
     Settings,
     answer_lines,
     configuration,
     make_app,
-    print_path,
-    print_quickstart,
     print_report,
     refuse_same_file,
+    run_quickstart,
+    run_training,
     setting,
 )
 from textseq.console import json_line, one_line, open_output, print_error, run_command
-from textseq.corpus import read_lines
 from textseq.counted import counted
 from textseq.errors import InputError
-from textseq.progress import TrainingProgress
 from textseq.serving.commands import (
     TIMEOUT,
+    Exports,
     Keep,
     RunOrServer,
     ServedModel,
     Server,
     Timeout,
     add_serving_commands,
-    keep_versions,
+    print_version,
     require_run_or_server,
 )
 
 if TYPE_CHECKING:
     from classifiers import Explanation, Prediction
+
+    Predict = Callable[[list[str]], list[Prediction]]
 
 app = make_app(
     "classifiers",
@@ -62,15 +64,13 @@ def main() -> None:
 
 @app.command()
 def quickstart(
-    out: Annotated[str, typer.Option(metavar="DIR", help="Where everything goes.")] = "quickstart/classifiers",
+    out: OutputFolder = "quickstart/classifiers",
     as_json: AsJson = False,
 ) -> None:
     """Train, score, explain, plot and export, on a small corpus of English reviews that ships with the package."""
     import classifiers
 
-    with TrainingProgress() as progress:
-        report = classifiers.quickstart(out, progress=progress.update)
-    print_quickstart(report, as_json)
+    run_quickstart(classifiers.quickstart, out, as_json)
 
 
 @app.command()
@@ -99,9 +99,7 @@ def pretrain(
         needed=("corpus.text",),
         advice="give --text, or --config",
     )
-    with TrainingProgress() as progress:
-        report = classifiers.pretrain(resolved, run, progress=progress.update)
-    print_report("Pretraining", report, as_json)
+    run_training("Pretraining", classifiers.pretrain, resolved, run, as_json)
 
 
 @app.command()
@@ -139,9 +137,7 @@ def train(
         needed=("corpus.train",),
         advice="give --train, or --config",
     )
-    with TrainingProgress() as progress:
-        report = classifiers.train(resolved, run, progress=progress.update)
-    print_report("Training", report, as_json)
+    run_training("Training", classifiers.train, resolved, run, as_json)
 
 
 @app.command()
@@ -155,10 +151,6 @@ def predict(
         bool, typer.Option("--abstain", help="Give no label where the confidence is too low; see `evaluate`.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line: all probabilities.")] = False,
-    labels: Annotated[
-        str | None,
-        typer.Option(metavar="F", help="With --server and --json: the labels' names, assets.extra/labels.txt."),
-    ] = None,
     timeout: Timeout = TIMEOUT,
     lines_at_once: LinesAtOnce = None,
 ) -> None:
@@ -170,8 +162,6 @@ def predict(
     require_run_or_server(run, server, model)
     if server is not None and abstain:
         raise InputError("--abstain with --server: an export answers always; leave it out, or predict with --run")
-    if server is None and labels is not None:
-        raise InputError("--labels: a run knows its labels; add --server, or leave it out")
     empty = read = 0
     connections = contextlib.ExitStack()
 
@@ -179,14 +169,14 @@ def predict(
         if run is not None:
             predict_lines, separator = _from_run(run, abstain)
         else:
-            predict_lines, separator = _from_server(connections, str(server), model, labels, timeout), ", "
+            predict_lines, separator = _from_server(connections, str(server), model, timeout)
 
         def predicted(lines: list[str], first_line: int) -> Iterator[str]:
             nonlocal empty, read
             for prediction in predict_lines(lines):
                 read += 1
                 empty += prediction.empty
-                yield json_line(prediction.to_dict()) if as_json else _as_text_line(prediction, separator)
+                yield json_line(prediction.to_dict()) if as_json else _as_text_line(prediction, separator())
 
         return predicted
 
@@ -248,6 +238,7 @@ def evaluate(
 def explain(
     run: Run,
     input_: Input = "-",
+    output: Output = "-",
     method: Annotated[
         Literal["attention", "gradients"] | None,
         typer.Option(help="attention: what its pooling looked at; gradients: what each word adds, in any run."),
@@ -266,7 +257,10 @@ def explain(
     """Say for each line of text which words made the label, in colour on a terminal."""
     kept: list[Explanation] = []
     if html is not None:
+        if output != "-" and not as_json:
+            raise InputError("--output with --html: the page holds all; leave --output out, or add --json for both")
         refuse_same_file(input_, html)
+    colours = output == "-" and sys.stdout.isatty()
 
     def load() -> Callable[[list[str], int], Iterator[str]]:
         from classifiers import Classifier
@@ -280,11 +274,11 @@ def explain(
                 if as_json:
                     yield json_line(explanation.to_dict())
                 elif html is None:
-                    yield from [*_terminal_lines(explanation), ""]
+                    yield from [*_shown_lines(explanation, colours), ""]
 
         return explained
 
-    answer_lines(input_, "-", lines_at_once, load)
+    answer_lines(input_, output, lines_at_once, load)
     if html is not None:
         _write_page(kept, html, print_name=not as_json)
 
@@ -292,7 +286,7 @@ def explain(
 @app.command()
 def export(
     run: Run,
-    out: Annotated[str, typer.Option(metavar="DIR", help="The folder that TF Serving will watch.")],
+    out: Exports,
     keep: Keep = None,
     as_json: AsJson = False,
 ) -> None:
@@ -300,29 +294,30 @@ def export(
     import classifiers
 
     version = classifiers.export(run, out)
-    keep_versions(version, keep)
-    print_path(version, as_json)
+    print_version(version, keep, as_json)
 
 
 add_serving_commands(app, "classifiers")
 
 
-def _from_run(run: str, abstain: bool) -> tuple[Callable[[list[str]], list[Prediction]], str]:
+def _from_run(run: str, abstain: bool) -> tuple[Predict, Callable[[], str]]:
     """What predicts lines, and what stands between several labels of one."""
     from classifiers import Classifier
 
     classifier = Classifier.load(run)
-    return lambda lines: classifier.predict(lines, abstain=abstain), classifier.config.corpus.label_separator
+    return (
+        lambda lines: classifier.predict(lines, abstain=abstain),
+        lambda: classifier.config.corpus.label_separator,
+    )
 
 
 def _from_server(
-    connections: contextlib.ExitStack, url: str, model: str | None, labels: str | None, timeout: float
-) -> Callable[[list[str]], list[Prediction]]:
+    connections: contextlib.ExitStack, url: str, model: str | None, timeout: float
+) -> tuple[Predict, Callable[[], str]]:
     from classifiers import RemoteClassifier
 
-    names = None if labels is None else list(read_lines(labels))
-    classifier = RemoteClassifier.connect(url, model, labels=names, timeout=timeout)
-    return connections.enter_context(classifier).predict
+    classifier = connections.enter_context(RemoteClassifier.connect(url, model, timeout=timeout))
+    return classifier.predict, lambda: classifier.separator
 
 
 def _as_text_line(prediction: Prediction, separator: str) -> str:
@@ -338,11 +333,11 @@ def _as_text_line(prediction: Prediction, separator: str) -> str:
     return "\t".join([*fields, *(note for note, holds in notes.items() if holds)])
 
 
-def _terminal_lines(explanation: Explanation) -> list[str]:
-    """The text as a terminal shows it, in colour where there is one."""
+def _shown_lines(explanation: Explanation, terminal: bool) -> list[str]:
+    """The text as a terminal shows it, in colour, or as a file holds it."""
     from rich.console import Console
 
-    terminal, shown = sys.stdout.isatty(), io.StringIO()
+    shown = io.StringIO()
     console = Console(file=shown, force_terminal=terminal, width=None if terminal else 10_000, highlight=False)
     console.print(explanation, soft_wrap=not terminal)
     return shown.getvalue().split("\n")[:-1]

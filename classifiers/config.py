@@ -6,8 +6,9 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
-from textseq.batching import BatchingConfig
+from textseq.batching_config import BatchingConfig
 from textseq.configuration import NOT_GIVEN, Configuration
+from textseq.corpus_settings import CorpusSettings
 from textseq.network_settings import (
     CellName,
     Dropout,
@@ -17,6 +18,7 @@ from textseq.network_settings import (
     EncoderUnits,
     LayerNorm,
     Residual,
+    Seed,
     StateDropout,
     WordDropout,
     chosen_sizes,
@@ -25,7 +27,7 @@ from textseq.tokenization import TokenizationConfig
 from textseq.training.config import TrainingConfig
 
 
-class CorpusConfig(Configuration):
+class CorpusConfig(CorpusSettings):
     """Where the labelled text is, and how it is written."""
 
     train: str | None = Field(
@@ -56,12 +58,6 @@ class CorpusConfig(Configuration):
     label_separator: str = Field(
         ",", min_length=1, description="Between the labels of one text, with multi_label; JSON lines may hold a list."
     )
-
-    @property
-    def files(self) -> dict[str, str]:
-        """The files and folders that are named, by their key here."""
-        named = {"train": self.train, "valid": self.valid, "test": self.test}
-        return {key: path for key, path in named.items() if path is not None}
 
 
 class CleaningConfig(Configuration):
@@ -183,7 +179,7 @@ class ClassifierTrainingConfig(TrainingConfig):
 class Config(Configuration):
     """Everything that decides a run; with the same data, the same bits come out."""
 
-    seed: int = Field(1, ge=0, description="Of initial weights, data order, dropout and subword sampling.")
+    seed: Seed = 1
     from_run: str | None = Field(
         None,
         json_schema_extra={"none": "start from zero"},

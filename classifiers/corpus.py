@@ -81,7 +81,7 @@ def read_labelled(
             f"corpus.text_column and corpus.label_column are both {config.text_column!r}; expected two different ones"
         )
     readers = {"tsv": _read_tsv, "csv": _read_csv, "jsonl": _read_json_lines}
-    texts = _read_folder(Path(path), notify) if kind == "folder" else readers[kind](path, config)
+    texts = _read_folder(Path(path), config, notify) if kind == "folder" else readers[kind](path, config)
     text = None
     for text in texts:
         yield text
@@ -231,13 +231,15 @@ def _json_labels(value: Any, config: CorpusConfig, name: str, line: int) -> tupl
         for label in value:
             if isinstance(label, str) and not label.strip():
                 raise CorpusError("has an empty label in its list; take it out", name, line)
-        return tuple(dict.fromkeys(_listed_label(label, config, name, line) for label in value))
+        written = (_json_label(label, config, name, line) for label in value)
+        return tuple(dict.fromkeys(_whole_label(label, config, name, line) for label in written))
     return _labels(_json_label(value, config, name, line), config, name, line)
 
 
-def _listed_label(value: Any, config: CorpusConfig, name: str, line: int) -> str:
-    label, separator = _one_label(_json_label(value, config, name, line), name, line), config.label_separator
-    if separator in label:
+def _whole_label(written: str, config: CorpusConfig, name: str, line: int | None) -> str:
+    """A label that stands for itself, in a list or as the name of a folder."""
+    label, separator = _one_label(written, name, line), config.label_separator
+    if config.multi_label and separator in label:
         # Answers join labels with it, and could not be told apart.
         message = (
             f"the label {label!a} holds {separator!a}, which separates the labels of a text; set "
@@ -257,7 +259,7 @@ def _json_label(value: Any, config: CorpusConfig, name: str, line: int) -> str:
     raise CorpusError(f"{config.label_column!r} is {_kind(value)}; expected {expected}{mend}", name, line)
 
 
-def _read_folder(folder: Path, notify: Notify) -> Iterator[LabelledText]:
+def _read_folder(folder: Path, config: CorpusConfig, notify: Notify) -> Iterator[LabelledText]:
     inside = _visible(folder)
     labels = [path for path in inside if path.is_dir()]
     if not labels:
@@ -269,7 +271,7 @@ def _read_folder(folder: Path, notify: Notify) -> Iterator[LabelledText]:
         if label_folder.name == UNLABELLED:
             notify(f"{label_folder}: left out, its texts have no label; `classifiers pretrain` can use them")
             continue
-        labels_of_folder = (_one_label(label_folder.name, os.fspath(label_folder), None),)
+        labels_of_folder = (_whole_label(label_folder.name, config, os.fspath(label_folder), None),)
         files = _visible(label_folder)
         if not files:
             raise CorpusError("is empty; expected a file for each text of this label", label_folder)

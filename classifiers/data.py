@@ -23,12 +23,12 @@ from classifiers.cleaning import CUT, TextCleaningReport
 from classifiers.corpus import require_corpora
 from classifiers.parts import named_train, text_path, write_parts
 from classifiers.vocabulary import learn_vocabulary
-from textseq.batching import BatchPlan
 from textseq.corpus import read_lines
-from textseq.preparation import Made, Making, prepare
+from textseq.power_law import power_law
+from textseq.preparation import Made, Making, choose_plan, prepare, training_lengths
 from textseq.prepared import Notify, require_readable, settings_of, write_json
 from textseq.run_directory import RunDirectory
-from textseq.token_sampling import Shortening, encoded_ids, lengths_of, sampled_lengths
+from textseq.token_sampling import Shortening, encoded_ids
 from textseq.token_store import TokenStore
 from textseq.tokenization import Tokenizer
 
@@ -85,7 +85,7 @@ def choose_token_budget(texts: int, mean_tokens: float, longest: int) -> int:
         >>> choose_token_budget(6_920, 28.0, 90), choose_token_budget(25_000, 320.0, 3_500)
         (1280, 20480)
     """
-    rows = min(64.0, max(8.0, 32 * (max(texts, 0) / 3000) ** 0.36))
+    rows = power_law(texts, at=3_000, value=32.0, power=0.36, least=8.0, most=64.0)
     return 256 * max(1, round(rows * mean_tokens / 256), -(-longest // 256))
 
 
@@ -117,7 +117,9 @@ def _make(config: Config, making: Making) -> Made:
     making.write_tokenizers({TEXT: tokenizer})
     training = _write_store(config, folder, "train", tokenizer, report, CUT, notify)
     validation = _write_store(config, folder, "valid", tokenizer, report, "validation_cut", notify)
-    plan = _choose_plan(config, folder, tokenizer, training, making.choices)
+    lengths = training_lengths(config, [training_part(folder, tokenizer, training)])
+    budget = partial(choose_token_budget, len(lengths), float(lengths.mean()), int(lengths.max()))
+    plan = choose_plan(config, lengths, making.choices, budget)
     write_json(folder / LABELS, labels.to_dict())
     more = {"validation_from": "split" if config.corpus.valid is None else "file"}
     return Made(report, plan, len(training), len(validation), more)
@@ -150,18 +152,3 @@ def _write_store(
             "batching.max_length is the limit"
         )
     return store
-
-
-def _choose_plan(
-    config: Config, folder: Path, tokenizer: Tokenizer, store: TokenStore, choices: dict[str, int]
-) -> BatchPlan:
-    """Chooses the token budget and the shapes, for sampled lengths where subwords are sampled."""
-    lengths = lengths_of([store])
-    amount = config.tokenization.sampling
-    if amount:
-        part = training_part(folder, tokenizer, store)
-        lengths = sampled_lengths([part], amount, config.batching.max_length, seed=config.seed)
-    if config.batching.token_budget is None:
-        budget = choose_token_budget(len(lengths), float(lengths.mean()), int(lengths.max()))
-        choices["batching.token_budget"] = budget
-    return BatchPlan(lengths, config.with_choices(choices).batching)

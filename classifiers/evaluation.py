@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -103,11 +102,10 @@ class Evaluation(RunEvaluation):
     @property
     def command(self) -> str:
         """The command that measures the same."""
-        parts = ["classifiers", "evaluate", "--run", self.run, "--test", self.test.path]
+        options = ["--test", self.test.path]
         for option, value in self.reading:
-            parts += [f"--{option.replace('_', '-')}", value]
-        parts += ["--baseline", self.baseline] if self.baseline else []
-        return shlex.join([*parts, "--by-length"] if self.lengths else parts)
+            options += [f"--{option.replace('_', '-')}", value]
+        return self._command("classifiers", *options)
 
     @property
     def notes(self) -> tuple[str, ...]:

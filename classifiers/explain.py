@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from classifiers.classifier import Classifier, EncodedTexts
+from classifiers.classifier import LONGEST_TEXT_BYTES, Classifier, EncodedTexts
 from classifiers.explanation import Explanation, Method, WordWeight
 from classifiers.labels import listed
 from classifiers.prediction import Prediction
 from textseq.errors import InputError
 from textseq.inference import batched_indices, padded, text_lines
+from textseq.text_start import text_start
 from textseq.words import words_of
 
 STEPS = 32
@@ -156,7 +157,7 @@ def _explanation(
         return Explanation(prediction, (), label, method)
     words = tuple(
         WordWeight(word.text, float(found.weights[word.pieces.start : word.pieces.stop].sum()), word.start, word.end)
-        for word in words_of(classifier.tokenizer, prediction.text, pieces)
+        for word in words_of(classifier.tokenizer, text_start(prediction.text, LONGEST_TEXT_BYTES), pieces)
     )
     # Words share out all pieces; without a word, pieces of blanks are left over.
     rest = float(found.weights[pieces:].sum() if words else found.weights.sum())

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from textseq import notebook_card
+from textseq.plain_number import plain_number
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -26,7 +29,6 @@ _BLUE_STEPS = ("black on #deebf7", "black on #9ecae1", "black on #4292c6", "bold
 _ORANGE_STEPS = ("black on #fee6ce", "black on #fdae6b", "black on #f16913", "bold white on #8c2d04")
 _FAINTEST = 0.05  # of the strongest word's weight; below it a word is not coloured
 _SMALL = "margin:2px 0 0;font-size:12px;color:#333"
-_CARD = "color:#111;background:#fff;padding:8px;font-family:sans-serif;overflow-x:auto"
 
 
 class WordWeight(NamedTuple):
@@ -97,13 +99,13 @@ class Explanation:
             "label": self.label,
             "method": self.method,
             "words": [
-                {"word": word.word, "weight": _finite(word.weight), "start": word.start, "end": word.end}
+                {"word": word.word, "weight": plain_number(word.weight), "start": word.start, "end": word.end}
                 for word in self.words
             ],
-            "rest": _finite(self.rest),
-            "base_value": _finite(self.base_value),
-            "value": _finite(self.value),
-            "gap": _finite(self.gap),
+            "rest": plain_number(self.rest),
+            "base_value": plain_number(self.base_value),
+            "value": plain_number(self.value),
+            "gap": plain_number(self.gap),
         }
 
     def __str__(self) -> str:
@@ -192,9 +194,9 @@ class Explanation:
 
         direction = "rtl" if reads_right_to_left([self.prediction.text]) else "ltr"
         text = "".join(self._html_part(part, weight) for part, weight in self._segments())
+        answer = notebook_card.answer(_escaped(self._answer()))
         parts = [
-            f"<p style='margin:0 0 6px'><strong dir='auto'>{_escaped(self._answer())}</strong> "
-            f"<small style='color:#555'>{_escaped(self._notes())}</small></p>",
+            notebook_card.line(answer, " ", notebook_card.remark(_escaped(self._notes())), below=6),
             f"<p dir='{direction}' style='margin:0 0 6px;line-height:1.9;white-space:pre-wrap;overflow-wrap:anywhere'>"
             f"{text}</p>",
         ]
@@ -207,7 +209,7 @@ class Explanation:
                 for word in words
             )
             parts.append(f"<p dir='ltr' style='{_SMALL}'>{does}<bdi>{_escaped(label)}</bdi>: {items}</p>")
-        return f"<div style='{_CARD}'>{''.join(parts)}</div>"
+        return notebook_card.card(*parts)
 
     def _html_part(self, part: str, weight: float) -> str:
         strength = self._strength(weight)
@@ -271,7 +273,3 @@ def _shown(text: str) -> str:
 
 def _escaped(text: str) -> str:
     return html.escape(_shown(text))
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(value)

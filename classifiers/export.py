@@ -11,11 +11,9 @@ from classifiers.classifier import Classifier
 from classifiers.golden_examples import golden_examples
 from classifiers.parts import text_path
 from classifiers.serving_functions import ServingFunctions
-from textseq.backend import require_tensorflow
 from textseq.console import one_line
-from textseq.export import check_folder, publish
+from textseq.export import publish, run_to_export
 from textseq.export_texts import read_golden_texts
-from textseq.run_directory import RunDirectory
 from textseq.serving.exported_signatures import LABELS
 
 
@@ -29,8 +27,11 @@ def export(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
     - `label` string[batch]: the most probable label. Where a text can have several, all that are above their
       thresholds, in the labels' order, with `corpus.label_separator` between them; empty where there is none.
     - `probability` float32[batch]: of the most probable label.
-    - `probabilities` float32[batch, classes]: of every label, in the order of `assets.extra/labels.txt`.
-    - `truncated` bool[batch]: the text has more than `classifier.LONGEST_TEXT` tokens, and only the first were read.
+    - `labels` string[batch, classes]: every label, the same in each row, so that an answer can be read alone.
+    - `probabilities` float32[batch, classes]: of every label, in the order of `labels`.
+    - `given` bool[batch, classes], where a text can have several: which labels are above their thresholds.
+    - `truncated` bool[batch]: the text has more than `classifier.LONGEST_TEXT` tokens or `LONGEST_TEXT_BYTES` bytes,
+      and only the first were read.
 
     `explain` gives what `classifiers explain` gives, by integrated gradients:
 
@@ -39,8 +40,8 @@ def export(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
     - `words` string[batch, words], `weights` float32[batch, words]: each word as it stands in the text, and what it
       adds to the log-odds of the label, in nats; shorter rows are padded with "" and 0.
     - `word_count` int32[batch]: words in this row; 0 for a text without tokens.
-    - `truncated` bool[batch]: the text has more than `serving_functions.LONGEST_EXPLAINED` tokens. Only the first were
-      read, for the label as well as for the weights.
+    - `truncated` bool[batch]: the text has more than `serving_functions.LONGEST_EXPLAINED` tokens or
+      `LONGEST_EXPLAINED_BYTES` bytes. Only the first were read, for the label as well as for the weights.
 
     Probabilities are calibrated as the run's are. Bytes that are no UTF-8 are read as U+FFFD, and a text without tokens
     gets the labels' shares in the training text. Nothing abstains: the threshold for it is `calibration.abstain_below`
@@ -63,9 +64,7 @@ def export(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
         >>> export("runs/sst2", "serving/sst2")  # doctest: +SKIP
         PosixPath('serving/sst2/1')
     """
-    require_tensorflow("an export")
-    check_folder(out, "classifiers")
-    directory = RunDirectory.open(run, "classifiers")
+    directory = run_to_export(run, out, "classifiers")
     with tf.device("CPU:0"):  # where the proof runs; a GPU's products are rounded otherwise
         classifier = Classifier.load(run)
         path = text_path(directory.data_path, "valid")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from classifiers.corpus import LabelledText, format_of, read_labelled, shown
 from classifiers.label_sets import LabelSets
 from classifiers.labels import LabelInventory, listed, sorted_labels
 from classifiers.splitting import choose_split, choose_validation_size
-from textseq.corpus import read_lines
+from textseq.corpus import read_lines, writing_lines
 from textseq.counted import counted
 from textseq.errors import ConfigurationError, CorpusError
 from textseq.token_store import TokenStore
@@ -124,7 +123,7 @@ def _write_validation(
     if config.corpus.valid is None:
         return None
     part = _Part(shown(config.corpus.valid))
-    with _text_file(folder, "valid") as write:
+    with writing_lines(text_path(folder, "valid")) as write:
         for text in read_labelled(config.corpus.valid, config.corpus, notify):
             key = key_of(text.text)
             if not text.text.strip():
@@ -152,7 +151,7 @@ def _write_cleaned(
             part.sets.see(text)
             yield text
 
-    with _text_file(folder, "all") as write:
+    with writing_lines(text_path(folder, "all")) as write:
         for text in clean_texts(seen(), config.cleaning, report, held_out):
             write(text.text)
             part.set_of_text.append(part.sets.number(text.labels))
@@ -299,14 +298,7 @@ def _divide(
 
     parts = [("train", training)] + ([("valid", held_out)] if write_validation else [])
     for part, mask in parts:
-        with _text_file(folder, part) as write:
+        with writing_lines(text_path(folder, part)) as write:
             for line in chosen(mask):
                 write(line)
     path.unlink()
-
-
-@contextmanager
-def _text_file(folder: Path, part: str) -> Iterator[Callable[[str], None]]:
-    """Opens the text file of a part for writing; yields a function that writes one text."""
-    with open(text_path(folder, part), "w", encoding="utf-8", newline="\n") as file:
-        yield lambda text: print(text, file=file)

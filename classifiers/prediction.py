@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass, field
 from typing import Any
+
+from textseq import notebook_card
+from textseq.notebook_card import escaped
 
 ABSTAINED = "not confident enough"
 """What a line of text says in place of an answer."""
@@ -63,9 +65,9 @@ class Prediction:
         return values | {name: True for name in ("empty", "truncated", "abstained") if getattr(self, name)}
 
     def _repr_html_(self) -> str:
-        answer = _escaped(str(self)) or ("no answer: not confident enough" if self.abstained else "no label")
+        answer = escaped(str(self)) or ("no answer: not confident enough" if self.abstained else "no label")
         notes = "".join(
-            f" <small style='color:#555'>({note})</small>"
+            f" {notebook_card.remark(f'({note})')}"
             for note, holds in (
                 ("nothing to read: the labels' shares in the training text", self.empty),
                 ("too long: only the first part was read", self.truncated),
@@ -73,12 +75,10 @@ class Prediction:
             if holds
         )
         rows = "".join(self._row(label, probability) for label, probability in self.probabilities.items())
-        style = "color:#111;background:#fff;padding:8px;font-family:sans-serif;overflow-x:auto"
-        return (
-            f"<div style='{style}'>"
-            f"<p style='margin:0 0 4px'><span dir='auto' style='color:#555'>{_escaped(self.text)}</span></p>"
-            f"<p style='margin:0 0 4px'><strong dir='auto'>{answer}</strong>{notes}</p>"
-            f"<table style='border-collapse:collapse;width:auto;font-size:13px'><tbody>{rows}</tbody></table></div>"
+        return notebook_card.card(
+            notebook_card.line(notebook_card.given(self.text)),
+            notebook_card.line(notebook_card.answer(answer), notes),
+            f"<table style='{notebook_card.SMALL_TABLE}'><tbody>{rows}</tbody></table>",
         )
 
     def _row(self, label: str, probability: float) -> str:
@@ -87,12 +87,6 @@ class Prediction:
         bar = f"width:{200 * min(max(probability, 0.0), 1.0):.0f}px;height:10px;background:#084594"
         return (
             f"<tr style='background:#fff'><th scope='row' style='{cell};font-weight:{weight}'>"
-            f"<span dir='auto'>{_escaped(label)}</span></th>"
+            f"<span dir='auto'>{escaped(label)}</span></th>"
             f"<td style='{cell}'><div style='{bar}'></div></td><td style='{cell}'>{probability:.3f}</td></tr>"
         )
-
-
-def _escaped(text: str) -> str:
-    from textseq.figures import visible_text
-
-    return html.escape(visible_text(text))

@@ -9,7 +9,7 @@ from classifiers.choices import choose_sizes
 from classifiers.pretraining_config import PretrainingConfig, PretrainingCorpusConfig
 from classifiers.pretraining_data import PretrainingData, prepare_pretraining_data
 from textseq.identity import identity
-from textseq.training.precision import fastest_precision
+from textseq.training.choices import with_training_choices
 from textseq.training.report import TrainingReport
 from textseq.training.session import Progress, Trainable, train_run
 
@@ -83,15 +83,12 @@ def resolve(config: PretrainingConfig, data: PretrainingData) -> PretrainingConf
         config: as it was given.
         data: prepared.
     """
-    return config.with_choices(
-        {
-            **{f"model.{key}": value for key, value in choose_sizes(data.training_texts)._asdict().items()},
-            "training.epochs": choose_epochs(data.training_tokens),
-            "training.precision": fastest_precision(),
-            # A graph of so many steps takes minutes to build for each shape.
-            "training.unroll": False,
-            **data.choices,
-        }
+    return with_training_choices(
+        config,
+        choose_sizes(data.training_texts),
+        epochs=choose_epochs(data.training_tokens),
+        unroll=False,  # a graph of so many steps takes minutes to build for each shape
+        chosen=data.choices,
     )
 
 
@@ -105,7 +102,7 @@ def _build(config: PretrainingConfig, data: PretrainingData) -> tuple[Pretrainin
 _PRETRAINING: Trainable[PretrainingConfig, PretrainingData] = Trainable(
     task=TASK,
     example_name="texts",
-    text_keys=tuple(PretrainingCorpusConfig.model_fields),
+    text_keys=PretrainingCorpusConfig.text_keys(),
     prepare=prepare_pretraining_data,
     resolve=resolve,
     examples=lambda data: data.training_texts,

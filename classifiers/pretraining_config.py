@@ -7,14 +7,16 @@ from typing import Literal
 from pydantic import Field
 
 from classifiers.config import CleaningConfig, Sizes
-from textseq.batching import BatchingConfig
+from textseq.batching_config import BatchingConfig
 from textseq.configuration import NOT_GIVEN, Configuration
+from textseq.corpus_settings import CorpusSettings
 from textseq.network_settings import (
     CellName,
     Dropout,
     EmbeddingDropout,
     EmbeddingUnits,
     LayerNorm,
+    Seed,
     StateDropout,
     Units,
     WordDropout,
@@ -24,7 +26,7 @@ from textseq.tokenization import TokenizationConfig
 from textseq.training.config import TrainingConfig
 
 
-class PretrainingCorpusConfig(Configuration):
+class PretrainingCorpusConfig(CorpusSettings):
     """Where the unlabelled text is."""
 
     text: str | None = Field(
@@ -37,12 +39,6 @@ class PretrainingCorpusConfig(Configuration):
         json_schema_extra=NOT_GIVEN,
         description="Validation text, written alike; where it is not given, a part of the text is held out.",
     )
-
-    @property
-    def files(self) -> dict[str, str]:
-        """The files and folders that are named, by their key here."""
-        named = {"text": self.text, "valid_text": self.valid_text}
-        return {key: path for key, path in named.items() if path is not None}
 
 
 class WindowBatchingConfig(BatchingConfig):
@@ -90,7 +86,7 @@ class PretrainingTrainingConfig(TrainingConfig):
 class PretrainingConfig(Configuration):
     """Everything that decides a pretraining run; with the same data, the same bits come out."""
 
-    seed: int = Field(1, ge=0, description="Of initial weights, data order, dropout and subword sampling.")
+    seed: Seed = 1
     corpus: PretrainingCorpusConfig = PretrainingCorpusConfig()
     cleaning: CleaningConfig = CleaningConfig()
     tokenization: TokenizationConfig = TokenizationConfig(algorithm="unigram", sampling=0.1)

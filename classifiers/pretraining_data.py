@@ -12,10 +12,10 @@ The folder is made aside and put in place at the end, so a run has all of it or 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,18 +25,20 @@ from classifiers.cleaning import HeldOutTexts, TextCleaningReport, clean_texts, 
 from classifiers.corpus import LabelledText, shown
 from classifiers.parts import text_path
 from classifiers.vocabulary import learn_vocabulary
-from textseq.batching import Batch, BatchPlan, validation_batches
+from textseq.batching import Batch, BatchPlan, Lengths
 from textseq.cleaning import HashSet
-from textseq.corpus import read_lines
+from textseq.corpus import read_lines, writing_lines
 from textseq.counted import counted
 from textseq.errors import ConfigurationError, CorpusError, InputError
-from textseq.preparation import Made, Making, load_tokenizer, prepare
+from textseq.power_law import power_law
+from textseq.preparation import Made, Making, choose_plan, load_tokenizer, prepare
 from textseq.prepared import Notify, require_readable, settings_of
+from textseq.prepared_text import PreparedText
 from textseq.run_directory import RunDirectory
 from textseq.special_ids import special_ids_of
 from textseq.splitting import choose_split, choose_validation_size
 from textseq.text_windows import TextWindows
-from textseq.token_sampling import SampledStores, encoded_ids
+from textseq.token_sampling import encoded_ids
 from textseq.token_store import TokenStore
 from textseq.tokenization import Tokenizer, well_formed
 
@@ -95,15 +97,12 @@ def choose_token_budget(tokens: int, vocabulary_size: int, *, longest: int = 0) 
         >>> choose_token_budget(10_000_000, 24_000)
         2560
     """
-    budget = 256 * round(4 * (max(tokens, 0) / 100_000) ** 0.36)
-    most = min(4096, 256 * (_LOGITS // (256 * vocabulary_size)))
-    return max(min(most, budget), 512, longest)
+    budget = 256 * round(power_law(tokens, at=100_000, value=4.0, power=0.36, least=2, most=16))
+    return max(min(256 * (_LOGITS // (256 * vocabulary_size)), budget), 512, longest)
 
 
-class PretrainingData:
-    """A pretraining run's prepared data; made by `prepare_pretraining_data`.
-
-    Training batches are a pure function of the prepared data, the seed and the epoch.
+class PretrainingData(PreparedText):
+    """A pretraining run's prepared data, whose batches are made of windows; made by `prepare_pretraining_data`.
 
     Args:
         run: where the data are.
@@ -112,45 +111,20 @@ class PretrainingData:
 
     Attributes:
         tokenizer: of the text.
-        special_ids: pad, unk, bos and eos.
         report: what cleaning did.
         training_texts: texts that are trained on.
         training_tokens: of all these together, eos counted.
-        plan: the shapes of all epochs; with subword sampling, each epoch lays its own windows on them.
-        choices: what was chosen from the text, by its key in the configuration.
     """
 
     def __init__(self, run: RunDirectory, config: PretrainingConfig, prepared: Mapping[str, Any]) -> None:
-        self.choices: dict[str, int] = dict(prepared["choices"])
         self.tokenizer = load_tokenizer(run, TEXT)
-        self.special_ids = special_ids_of(self.tokenizer)
+        store, self._validation_store = (TokenStore.open(run.data_path / f"{part}.text") for part in ("train", "valid"))
+        parts = [training_part(run.data_path, self.tokenizer, store)]
+        super().__init__(run, config, prepared, parts, longest=[_LONGEST])
         self.report = TextCleaningReport.read_from(run.data_path)
-        self._seed = config.seed
-        self._sampling = config.tokenization.sampling
-        self._batching = config.with_choices(self.choices).batching
-        store = TokenStore.open(_store_path(run.data_path, "train"))
-        part = training_part(run.data_path, self.tokenizer, store)
-        self._stores = SampledStores(run.data_path, [part], self._sampling, self._seed, [_LONGEST])
-        self._validation_store = TokenStore.open(_store_path(run.data_path, "valid"))
-        self.training_texts = len(store)
+        self.training_texts = len(self)
         self.training_tokens = int(store.lengths.sum(dtype=np.int64))
-        self._windows = self._windows_on(store)
-        self._windows_epoch = -1
-        shapes = [tuple(shape) for shape in prepared["shapes"]]
-        self.plan = BatchPlan(_table(self._windows), self._batching, shapes=shapes)
-
-    def __len__(self) -> int:
-        """Texts that are trained on."""
-        return self.training_texts
-
-    def batches(self, epoch: int) -> list[Batch]:
-        """The batches of one epoch in their order; with subword sampling, the epoch's ids are drawn first.
-
-        Raises:
-            OutputError: the epoch's ids cannot be written.
-        """
-        plan = self.plan.with_lengths(_table(self._windows_of(epoch))) if self._sampling else self.plan
-        return plan.epoch(self._seed, epoch)
+        self._windows: tuple[TokenStore, TextWindows] | None = None
 
     def arrays(self, batch: Batch, epoch: int) -> npt.NDArray[np.int32]:
         """The windows of one of an epoch's batches, int32[batch, length]; rows that fill up a short batch hold pad.
@@ -159,20 +133,20 @@ class PretrainingData:
             batch: from `batches(epoch)`.
             epoch: the same epoch.
         """
-        return _assemble(self._windows_of(epoch), batch, self.special_ids.pad_id)
+        (store,) = self._stores.of(epoch)
+        if self._windows is None or self._windows[0] is not store:
+            self._windows = (store, self._windows_on(store))
+        return self._windows[1].rows(batch)
 
     def validation_batches(self) -> list[npt.NDArray[np.int32]]:
         """All validation windows, int32[batch, length] each, longest first, in few shapes; never sampled."""
         windows = self._windows_on(self._validation_store)
-        batches = validation_batches(windows.lengths, self._batching.token_budget or 0)
-        return [_assemble(windows, batch, self.special_ids.pad_id) for batch in batches]
+        batches = self._validation_batches([self._validation_store])
+        return [windows.rows(batch) for batch in batches]
 
-    def _windows_of(self, epoch: int) -> TextWindows:
-        if self._sampling and epoch != self._windows_epoch:
-            (store,) = self._stores.of(epoch)
-            self._windows = self._windows_on(store)
-            self._windows_epoch = epoch
-        return self._windows
+    def _lengths(self, stores: Sequence[TokenStore]) -> Lengths:
+        """int32[windows, 1]: tokens of each window."""
+        return self._windows_on(stores[0]).table()
 
     def _windows_on(self, store: TokenStore) -> TextWindows:
         return TextWindows(store, self._batching.max_length, self.special_ids)
@@ -198,7 +172,7 @@ def _make(config: PretrainingConfig, making: Making) -> Made:
 
 def _write_store(folder: Path, part: str, tokenizer: Tokenizer) -> TokenStore:
     ids = encoded_ids(tokenizer, read_lines(text_path(folder, part)))
-    return TokenStore.write(_store_path(folder, part), ids, vocabulary_size=tokenizer.vocabulary_size)
+    return TokenStore.write(folder / f"{part}.text", ids, vocabulary_size=tokenizer.vocabulary_size)
 
 
 def _write_texts(config: PretrainingConfig, folder: Path, report: TextCleaningReport, notify: Notify) -> None:
@@ -206,18 +180,18 @@ def _write_texts(config: PretrainingConfig, folder: Path, report: TextCleaningRe
     text, valid = _named(config.corpus.text), config.corpus.valid_text
     held_out = HeldOutTexts()
     if valid is not None:
-        with _writing(folder, "valid") as file:
+        with writing_lines(text_path(folder, "valid")) as write:
             for one in _read_texts(valid):
                 held_out.add("validation", key_of(one.text))
-                file.write(f"{well_formed(one.text)}\n")
+                write(well_formed(one.text))
     report.of_folder = os.path.isdir(text)
     seen = HashSet()
-    with _writing(folder, "all" if valid is None else "train") as file:
+    with writing_lines(text_path(folder, "all" if valid is None else "train")) as write:
         for cleaned in clean_texts(_read_texts(text), config.cleaning, report, held_out):
             if config.cleaning.drop_duplicates and not seen.add(cleaned.key):
                 report.withdraw("duplicate", cleaned.place)
             else:
-                file.write(f"{cleaned.text}\n")
+                write(cleaned.text)
     report.require_some(shown(text))
     if valid is None:
         _split(config, folder, report)
@@ -235,9 +209,9 @@ def _split(config: PretrainingConfig, folder: Path, report: TextCleaningReport) 
             "add text, or give validation text (--valid-text)",
             _named(config.corpus.text),
         ) from None
-    with _writing(folder, "train") as train, _writing(folder, "valid") as valid:
+    with writing_lines(text_path(folder, "train")) as train, writing_lines(text_path(folder, "valid")) as hold_out:
         for line in read_lines(everything):
-            (valid if split.holds_out(line) else train).write(f"{line}\n")
+            (hold_out if split.holds_out(line) else train)(line)
     os.unlink(everything)
 
 
@@ -257,34 +231,17 @@ def _read_texts(path: str) -> Iterator[LabelledText]:
         )
 
 
-def _writing(folder: Path, part: str) -> IO[str]:
-    return open(text_path(folder, part), "w", encoding="utf-8", newline="\n")
-
-
 def _choose_plan(
     config: PretrainingConfig, store: TokenStore, tokenizer: Tokenizer, choices: dict[str, int]
 ) -> BatchPlan:
-    longest = config.batching.max_length
-    if config.batching.token_budget is None:
-        tokens = int(store.lengths.sum(dtype=np.int64))
-        choices["batching.token_budget"] = choose_token_budget(tokens, tokenizer.vocabulary_size, longest=longest)
+    longest, tokens = config.batching.max_length, int(store.lengths.sum(dtype=np.int64))
     windows = TextWindows(store, longest, special_ids_of(tokenizer))
-    plan = BatchPlan(_table(windows), config.with_choices(choices).batching)
+    budget = partial(choose_token_budget, tokens, tokenizer.vocabulary_size, longest=longest)
+    plan = choose_plan(config, windows.table(), choices, budget)
     if config.tokenization.sampling:
         # A text that is cut finer can fill a whole window; that there is room for one shows now, not in some epoch.
         plan.with_lengths(np.array([[longest]], dtype=np.int32))
     return plan
-
-
-def _assemble(windows: TextWindows, batch: Batch, pad_id: int) -> npt.NDArray[np.int32]:
-    batch_size, length = batch.shape
-    ids = np.full((batch_size, length), pad_id, dtype=np.int32)
-    ids[: len(batch.indices)] = windows.padded(batch.indices, length)
-    return ids
-
-
-def _table(windows: TextWindows) -> npt.NDArray[np.int32]:
-    return windows.lengths[:, None]
 
 
 def _named(text: str | None) -> str:
@@ -294,7 +251,3 @@ def _named(text: str | None) -> str:
             "input; set it with --text"
         )
     return text
-
-
-def _store_path(folder: Path, part: str) -> Path:
-    return folder / f"{part}.text"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from classifiers.pretraining_config import PretrainingConfig
 from classifiers.pretraining_data import PretrainingData
 from textseq.batching import Batch
 from textseq.language_model import LanguageModel, prediction_loss
+from textseq.losses import perplexity
 from textseq.training.prepared_task import PreparedTask
 from textseq.training.task import Loss
 
@@ -58,8 +58,8 @@ class PretrainingTask(PreparedTask[PretrainingData]):
         names = ("forward", "backward")[: len(losses)]
         return {
             "loss": float(losses.mean()),
-            "perplexity": _perplexity(losses.mean()),
-            **{f"{name}_perplexity": _perplexity(loss) for name, loss in zip(names, losses, strict=True)},
+            "perplexity": perplexity(losses.mean()),
+            **{f"{name}_perplexity": perplexity(loss) for name, loss in zip(names, losses, strict=True)},
         }
 
     def beside_weights(self) -> Mapping[str, Any]:
@@ -69,7 +69,3 @@ class PretrainingTask(PreparedTask[PretrainingData]):
     def _sums(self, token_ids: Any) -> Any:
         loss = prediction_loss(self.model, token_ids)
         return tf.concat([loss.predictions[None], loss.plain_sums], axis=0)
-
-
-def _perplexity(loss: float) -> float:
-    return math.exp(min(float(loss), 50.0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,7 @@ from classifiers.prediction import Prediction
 from classifiers.reviews import reviews
 from classifiers.train import train
 from textseq.atomic_files import write_atomically
-from textseq.quickstart import EXPORTING, SCORING, beside_reference
-from textseq.run_directory import RunDirectory
+from textseq.quickstart import EXPORTING, SCORING, Quickstart, beside_reference
 from textseq.training.session import Progress
 
 # A small network that learns the reviews well within three minutes on two cores.
@@ -92,31 +90,26 @@ def quickstart(
         >>> report.confusion_matrix  # doctest: +SKIP
         PosixPath('quickstart/confusion_matrix.png')
     """
-    progress = progress or (lambda record: None)
-    started, folder = time.monotonic(), Path(out)
-    data, run = folder / "data", folder / "run"
-    RunDirectory.create(run, "classifiers")  # refuses a folder that holds something else, before anything is written
+    begun = Quickstart(out, "classifiers", progress)
+    data, run = begun.data, begun.run
     corpus = reviews()
     corpus.write(data)
-    progress({"message": f"reviews: {len(corpus.train):,} English texts of three classes in {data}"})
+    begun.tell(f"reviews: {len(corpus.train):,} English texts of three classes in {data}")
     files = [f"corpus.{part}={data / part}.tsv" for part in ("train", "valid", "test")]
-    train(Config().with_overrides([*files, *SETTINGS]), run, progress=progress)
-    progress({"message": SCORING})
+    train(Config().with_overrides([*files, *SETTINGS]), run, progress=begun.progress)
+    begun.tell(SCORING)
     evaluation = evaluate(run, data / "test.tsv")
-    confusion_matrix, explanations = folder / "confusion_matrix.png", folder / "explanations.html"
+    confusion_matrix, explanations = begun.folder / "confusion_matrix.png", begun.folder / "explanations.html"
     evaluation.plot(confusion_matrix)
     shown = corpus.test[:_SHOWN]
     explained = Classifier.load(run).explain([review.text for review in shown])
     write_atomically(explanations, html_page(explained, title="Reviews of the test split"))
-    progress({"message": EXPORTING})
+    begun.tell(EXPORTING)
     return QuickstartReport(
-        run=run,
-        export=export(run, folder / "export"),
-        learning_curve=run / "learning_curve.png",
+        **begun.made(export(run, begun.folder / "export")),
         confusion_matrix=confusion_matrix,
         explanations=explanations,
         evaluation=evaluation,
         samples=tuple(explanation.prediction for explanation in explained),
         references=tuple(review.label for review in shown),
-        minutes=(time.monotonic() - started) / 60.0,
     )

@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from classifiers.classifier import LONGEST_TEXT, Classifier
+from classifiers.classifier import LONGEST_TEXT, LONGEST_TEXT_BYTES, Classifier
 from classifiers.explain import STEPS, TOKENS_A_PASS, path_gradients
 from textseq.export_texts import ended_ids, serving_ids
-from textseq.graph_tokenization import GraphTokenizer, PlacedPieces
+from textseq.graph_tokenization import GraphTokenizer, PlacedPieces, text_starts
 from textseq.graph_words import graph_words
 
 LONGEST_EXPLAINED = 1024
 """Tokens of one text that is explained, the final </s> counted; of a longer text the first are read and explained."""
+
+LONGEST_EXPLAINED_BYTES = 131_072
+"""Bytes of one text that is explained, in UTF-8, 128 a token; of a larger text the first characters are tokenized."""
 
 Tensors = dict[str, tf.Tensor]
 
@@ -26,8 +29,9 @@ class ServingFunctions:
     """A classifier inside a TensorFlow graph.
 
     Every input and output leads with the batch, and a row's answer does not depend on its batch mates, except for the
-    columns that pad it. The work for a row is bounded: one reading of at most `LONGEST_TEXT` tokens, or the gradients
-    at `STEPS` points of at most `LONGEST_EXPLAINED` tokens. What was not read is said in `truncated`.
+    columns that pad it. The work for a row is bounded: one reading of at most `LONGEST_TEXT` tokens out of
+    `LONGEST_TEXT_BYTES` bytes, or the gradients at `STEPS` points of at most `LONGEST_EXPLAINED` tokens out of
+    `LONGEST_EXPLAINED_BYTES` bytes. What was not read is said in `truncated`.
 
     Args:
         classifier: its calibration holds.
@@ -54,20 +58,25 @@ class ServingFunctions:
         }
 
     def _classify(self, text: tf.Tensor) -> Tensors:
-        token_ids, lengths, truncated = serving_ids(self._encoder, text, LONGEST_TEXT, *self._ends())
+        token_ids, lengths, truncated = serving_ids(
+            self._encoder, text, LONGEST_TEXT, LONGEST_TEXT_BYTES, *self._ends()
+        )
         probabilities = self._probabilities(token_ids, lengths)
-        return {
-            "label": self._joined_labels(probabilities)
-            if self._classifier.multi_label
-            else tf.gather(self._labels(), tf.argmax(probabilities, axis=1)),
+        labels = self._labels()
+        answer = {
             "probability": tf.cast(tf.reduce_max(probabilities, axis=1), tf.float32),
+            "labels": tf.gather(labels[tf.newaxis], tf.zeros_like(lengths)),
             "probabilities": tf.cast(probabilities, tf.float32),
             "truncated": truncated,
         }
+        if self._classifier.multi_label:
+            return {**answer, "label": self._joined_labels(probabilities), "given": self._said(probabilities)}
+        return {**answer, "label": tf.gather(labels, tf.argmax(probabilities, axis=1))}
 
     def _explain(self, text: tf.Tensor) -> Tensors:
-        whole = self._encoder.encode_with_places(text)
-        token_ids, lengths, truncated = ended_ids(whole.ids, LONGEST_EXPLAINED, *self._ends())
+        start, larger = text_starts(text, LONGEST_EXPLAINED_BYTES)
+        whole = self._encoder.encode_with_places(start)
+        token_ids, lengths, longer = ended_ids(whole.ids, LONGEST_EXPLAINED, *self._ends())
         probabilities = self._probabilities(token_ids, lengths)
         label = self._explained_label(probabilities)
         of_piece = tf.RaggedTensor.from_tensor(self._integrated_gradients(token_ids, lengths, label), lengths).values
@@ -79,7 +88,7 @@ class ServingFunctions:
             "words": found.words.to_tensor(""),
             "weights": tf.cast(found.sums(of_piece).to_tensor(0.0), tf.float32),
             "word_count": tf.cast(found.words.row_lengths(), tf.int32),
-            "truncated": truncated,
+            "truncated": longer | larger,
         }
 
     def _probabilities(self, token_ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:

@@ -68,7 +68,9 @@ class ClassificationTask(PreparedTask["ClassificationData"]):
     def validate(self) -> dict[str, float]:
         """Loss, accuracy, F1 and expected calibration error over all validation texts.
 
-        The calibration is fitted to the same texts, so the error that is left (`ece`) is a lower bound. With several
+        The calibration is fitted to the same texts, so the error that is left (`ece`) is a lower bound. The loss is
+        that of the calibrated probabilities, which are what a run answers with: network and n-grams are trained each by
+        itself, so the sum of their logits is too sure. With several
         labels a text, labels are said above their fitted thresholds, accuracy is the share of texts whose labels are
         all right, and micro F1 is there as well.
         """
@@ -78,10 +80,11 @@ class ClassificationTask(PreparedTask["ClassificationData"]):
         if not np.isfinite(logits).all():
             # The weights are spoilt; scores that are not finite say so, and are never the best.
             return dict.fromkeys(("loss", "accuracy", "macro_f1", "ece"), math.nan)
+        temperature = self._calibration.temperature
         said = self._calibration.answers(self._calibration.probabilities(logits))
         right = said & targets
         scores = {
-            "loss": negative_log_likelihood(logits, targets, multi_label=multi_label),
+            "loss": negative_log_likelihood(logits / temperature, targets, multi_label=multi_label),
             "accuracy": float(np.mean((said == targets).all(axis=1))),
             "macro_f1": float(np.mean(_f1(right.sum(axis=0), said.sum(axis=0), targets.sum(axis=0)))),
             "ece": self._calibration.error_after,

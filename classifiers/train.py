@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from classifiers.choices import resolve
-from classifiers.config import Config
+from classifiers.config import Config, CorpusConfig
 from classifiers.data import ClassificationData, prepare_data
 from textseq.errors import RunDirectoryError
 from textseq.run_directory import RunDirectory
@@ -17,9 +17,6 @@ from textseq.training.session import Progress, Trainable, train_run
 if TYPE_CHECKING:
     from classifiers.starting_point import StartingPoint
     from classifiers.task import ClassificationTask
-
-TEXT_KEYS = ("train", "valid", "test")
-"""Keys of [corpus] that say where text lies; the others say how it is read."""
 
 
 def train(config: Config, run: str | os.PathLike[str], *, progress: Progress | None = None) -> TrainingReport:
@@ -43,7 +40,7 @@ def train(config: Config, run: str | os.PathLike[str], *, progress: Progress | N
     trainable: Trainable[Config, ClassificationData] = Trainable(
         task="classifiers",
         example_name="texts",
-        text_keys=TEXT_KEYS,
+        text_keys=CorpusConfig.text_keys(),
         prepare=prepare_data,
         resolve=resolve,
         examples=lambda data: data.training_texts,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from textseq.corpus import read_lines
 from textseq.tokenization import TokenizationConfig, Tokenizer
-from textseq.tokenizer_training import choose_vocabulary_size, train_tokenizer
+from textseq.tokenizer_training import learn_vocabularies
 
 # A text of a corpus can be a word or a book, so a vocabulary's size goes by characters: so many stand for one of the
 # sentence pairs that `choose_vocabulary_size` counts. That is about three times the vocabulary of a translator for the
@@ -28,15 +29,12 @@ def learn_vocabulary(
         choices: receives "tokenization.vocabulary_size" where it is chosen.
         notify: told of the size.
     """
-    size = config.vocabulary_size
-    if size is None:
-        distinct: set[str] = set()
-        total = 0
-        for line in read_lines(path):
-            distinct.update(line)
-            total += len(line)
-        pairs = total // _CHARACTERS_OF_A_PAIR
-        size = choose_vocabulary_size(pairs, len(distinct), symbols=len(config.user_defined_symbols))
-        choices["tokenization.vocabulary_size"] = size
-    notify(f"learning a vocabulary of {size:,} pieces")
-    return train_tokenizer(read_lines(path), config, vocabulary_size=size, seed=seed)
+    return learn_vocabularies(
+        {path.name: partial(read_lines, path)},
+        config,
+        seed,
+        choices,
+        notify,
+        named="a vocabulary",
+        pairs=lambda characters: characters // _CHARACTERS_OF_A_PAIR,
+    )[path.name]

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from nmt.config import Config, ModelConfig, Sizes
 from textseq.errors import ConfigurationError
-from textseq.training.precision import fastest_precision
+from textseq.power_law import power_law
+from textseq.training.choices import with_training_choices
 from textseq.training.unrolling import worth_unrolling
 
 # Up to so many sentence pairs, such a network. That of Multi30k's 29,000 pairs is measured in benchmarks/README.md;
@@ -34,7 +35,7 @@ def choose_epochs(pairs: int) -> int:
         >>> [choose_epochs(pairs) for pairs in (1_000, 29_000, 133_000, 10_000_000)]
         [100, 30, 14, 4]
     """
-    return round(min(100.0, max(4.0, 30.0 * (29_000 / max(1, pairs)) ** 0.5)))
+    return round(power_law(pairs, at=29_000, value=30.0, power=-0.5, least=4.0, most=100.0))
 
 
 def resolve(config: Config, pairs: int, chosen: Mapping[str, int]) -> Config:
@@ -49,15 +50,8 @@ def resolve(config: Config, pairs: int, chosen: Mapping[str, int]) -> Config:
         ConfigurationError: the number of attention heads does not fit the sizes.
     """
     epochs = config.training.epochs or choose_epochs(pairs)
-    resolved = config.with_choices(
-        {
-            **{f"model.{key}": value for key, value in choose_sizes(pairs)._asdict().items()},
-            "training.epochs": epochs,
-            "training.precision": fastest_precision(),
-            "training.unroll": worth_unrolling(epochs * pairs),
-            **chosen,
-        }
-    )
+    unroll = worth_unrolling(epochs * pairs)
+    resolved = with_training_choices(config, choose_sizes(pairs), epochs=epochs, unroll=unroll, chosen=chosen)
     check_heads(resolved.model)
     return resolved
 

@@ -16,27 +16,28 @@ from textseq.command_line import (
     LinesAtOnce,
     NewRun,
     Output,
+    OutputFolder,
     Run,
     Settings,
     answer_lines,
     configuration,
     make_app,
-    print_path,
-    print_quickstart,
     print_report,
+    run_quickstart,
+    run_training,
 )
 from textseq.console import json_line, one_line, open_output, print_error, run_command
 from textseq.errors import InputError
-from textseq.progress import TrainingProgress
 from textseq.serving.commands import (
     TIMEOUT,
+    Exports,
     Keep,
     RunOrServer,
     ServedModel,
     Server,
     Timeout,
     add_serving_commands,
-    keep_versions,
+    print_version,
     require_run_or_server,
 )
 
@@ -62,15 +63,13 @@ def main() -> None:
 
 @app.command()
 def quickstart(
-    out: Annotated[str, typer.Option(metavar="DIR", help="Where everything goes.")] = "quickstart/nmt",
+    out: OutputFolder = "quickstart/nmt",
     as_json: AsJson = False,
 ) -> None:
     """Train, score, translate, plot and export, on a small English-German corpus that ships with the package."""
     import nmt
 
-    with TrainingProgress() as progress:
-        report = nmt.quickstart(out, progress=progress.update)
-    print_quickstart(report, as_json)
+    run_quickstart(nmt.quickstart, out, as_json)
 
 
 @app.command()
@@ -102,9 +101,7 @@ def train(
         needed=("corpus.source",),
         advice="give --source, or --config",
     )
-    with TrainingProgress() as progress:
-        report = nmt.train(resolved, run, progress=progress.update)
-    print_report("Training", report, as_json)
+    run_training("Training", nmt.train, resolved, run, as_json)
 
 
 @app.command()
@@ -159,7 +156,7 @@ def translate(
 
         def load() -> Callable[[list[str], int], Iterator[str]]:
             if run is not None:
-                translated = _from_run(run, beam, n_best, align or as_json, sampling)
+                translated = _from_run(run, beam, n_best, align, as_json, sampling)
             else:
                 translated = _from_server(connections, str(server), model, timeout, n_best, align, as_json)
             return lambda lines, first_line: map(shown, translated(lines, first_line))
@@ -203,7 +200,7 @@ def score(
     run: Run,
     source: Annotated[str, typer.Option(metavar="F", help="Sentences.")],
     target: Annotated[str, typer.Option(metavar="F", help="Their translations, line by line.")],
-    output: Annotated[str, typer.Option(metavar="F", help='Where it goes; "-" is standard output.')] = "-",
+    output: Output = "-",
     as_json: Annotated[bool, typer.Option("--json", help='One JSON object a line: "log_probability".')] = False,
 ) -> None:
     """Print the log-probability of each given translation, in nats, one a line."""
@@ -218,7 +215,7 @@ def score(
 @app.command()
 def export(
     run: Run,
-    out: Annotated[str, typer.Option(metavar="DIR", help="The folder that TF Serving will watch.")],
+    out: Exports,
     classifier: Annotated[
         str | None,
         typer.Option(metavar="DIR", help="An exported classifier: translations are classified too, in one model."),
@@ -230,21 +227,21 @@ def export(
     import nmt
 
     version = nmt.export(run, out) if classifier is None else nmt.combined_export(run, classifier, out)
-    keep_versions(version, keep)
-    print_path(version, as_json)
+    print_version(version, keep, as_json)
 
 
 add_serving_commands(app, "nmt")
 
 
 def _from_run(
-    run: str, beam: int | None, n_best: int, attention: bool, sampling: dict[str, Any] | None
+    run: str, beam: int | None, n_best: int, align: bool, as_json: bool, sampling: dict[str, Any] | None
 ) -> Translations:
     from nmt import Translator
 
     translator = Translator.load(run)
     if sampling is not None:
         return lambda lines, first_line: translator.sample(lines, **sampling, first_line=first_line)
+    attention = align or (as_json and translator.aligns)
     return lambda lines, first_line: translator.translate(lines, beam=beam, n_best=n_best, attention=attention)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 
@@ -12,8 +11,9 @@ def combined_export(
 ) -> Path:
     """Writes a translator and a classifier as one SavedModel, which also classifies what it translates.
 
-    The translator is exported to a place that does not stay, and proved there; then both exports are combined and
-    proved again. See `textseq.serving.combination.combine` for the signatures, and to combine two exports that stand.
+    The translator is exported to a hidden folder in `out` that does not stay, and proved there; then both exports are
+    combined and proved again. See `textseq.serving.combination.combine` for the signatures, and to combine two exports
+    that stand.
 
     Args:
         run: the run directory of the translator.
@@ -33,10 +33,13 @@ def combined_export(
         PosixPath('serving/both/1')
     """
     from nmt.export import export
-    from textseq.export import check_folder
+    from textseq.atomic_files import hidden_directory, remove_remainders
+    from textseq.export import check_folder, made
     from textseq.serving.combination import TASK, check_classifier, combine
 
     check_folder(out, TASK)
     check_classifier(classifier)
-    with tempfile.TemporaryDirectory(prefix="dragoman-") as folder:
-        return combine(export(run, Path(folder, "translator")), classifier, out)
+    with made(Path(out)):
+        remove_remainders(Path(out))
+        with hidden_directory(Path(out)) as folder:
+            return combine(export(run, folder / "translator"), classifier, out)

@@ -7,9 +7,10 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from nmt.search.config import SearchConfig
-from textseq.batching import BatchingConfig
+from textseq.batching_config import BatchingConfig
 from textseq.cleaning import CleaningConfig
 from textseq.configuration import NOT_GIVEN, Configuration
+from textseq.corpus_settings import CorpusSettings
 from textseq.network_settings import (
     CellName,
     Dropout,
@@ -19,6 +20,7 @@ from textseq.network_settings import (
     LayerNorm,
     Layers,
     Residual,
+    Seed,
     StateDropout,
     Units,
     chosen_sizes,
@@ -27,7 +29,7 @@ from textseq.tokenization import TokenizationConfig
 from textseq.training.config import TrainingConfig
 
 
-class CorpusConfig(Configuration):
+class CorpusConfig(CorpusSettings):
     """Where the text is."""
 
     source: str | None = Field(
@@ -51,11 +53,6 @@ class CorpusConfig(Configuration):
     )
     test_target: str | None = Field(None, json_schema_extra=NOT_GIVEN, description="Test text, target side.")
 
-    @property
-    def files(self) -> dict[str, str]:
-        """The files that are named, by their key here."""
-        return {key: path for key, path in self.model_dump().items() if path is not None}
-
 
 class TranslationTokenizationConfig(TokenizationConfig):
     """How the text of both sides is cut into pieces."""
@@ -76,11 +73,16 @@ class ModelConfig(Configuration):
     """The network, Bahdanau, Cho, Bengio 2015 (arXiv:1409.0473)."""
 
     cell: CellName = "gru"
+    attention: Literal["additive", "none"] = Field(
+        "additive",
+        description="additive: at each step the decoder looks at every state of the encoder; none: it has the last "
+        "states of the encoder, the same at every step (Cho et al. 2014, arXiv:1406.1078).",
+    )
     embedding_units: Units = Field(None, description="Size of an embedded token, and of the readout.")
     encoder_units: EncoderUnits = None
     encoder_layers: EncoderLayers = 1
     decoder_units: Units = Field(None, description="State of the decoder.")
-    decoder_layers: Layers = Field(1, description="The first attends, the others read its output.")
+    decoder_layers: Layers = Field(1, description="The first reads the source, the others its output.")
     attention_units: Units = Field(None, description="Hidden layer of the additive attention.")
     attention_heads: int = Field(1, ge=1, description="Divides attention_units and 2 * encoder_units.")
     tied_embeddings: bool = Field(
@@ -118,7 +120,7 @@ class TranslationTrainingConfig(TrainingConfig):
 class Config(Configuration):
     """Everything that decides a run; with the same data, the same bits come out."""
 
-    seed: int = Field(1, ge=0, description="Of initial weights, data order, dropout and subword sampling.")
+    seed: Seed = 1
     corpus: CorpusConfig = CorpusConfig()
     cleaning: CleaningConfig = CleaningConfig()
     tokenization: TranslationTokenizationConfig = TranslationTokenizationConfig()

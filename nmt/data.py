@@ -34,19 +34,19 @@ from nmt.translation_data import (
     text_path,
     training_parts,
 )
-from textseq.batching import BatchPlan
 from textseq.cleaning import HeldOut, clean_pairs
-from textseq.corpus import Pair, read_lines, read_pairs
+from textseq.corpus import Pair, read_lines, read_pairs, writing_lines
 from textseq.counted import counted
 from textseq.errors import ConfigurationError, CorpusError
-from textseq.preparation import Made, Making, prepare
+from textseq.power_law import power_law
+from textseq.preparation import Made, Making, choose_plan, prepare, training_lengths
 from textseq.prepared import Notify, require_readable, settings_of
 from textseq.run_directory import RunDirectory
 from textseq.splitting import choose_split, choose_validation_size
-from textseq.token_sampling import Shortening, encoded_ids, lengths_of, sampled_lengths
+from textseq.token_sampling import Shortening, encoded_ids, lengths_of
 from textseq.token_store import TokenStore
 from textseq.tokenization import Tokenizer
-from textseq.tokenizer_training import choose_vocabulary_size, train_tokenizer
+from textseq.tokenizer_training import learn_vocabularies
 
 if TYPE_CHECKING:
     from nmt.config import Config, CorpusConfig
@@ -102,7 +102,7 @@ def choose_token_budget(pairs: int, *, longest: int = 0) -> int:
         >>> [choose_token_budget(pairs) for pairs in (3_000, 29_000, 133_000, 1_000_000)]
         [1024, 2304, 4096, 6144]
     """
-    budget = min(6144, max(512, 256 * round(4 * (max(pairs, 0) / 3000) ** 0.36)))
+    budget = 256 * round(power_law(pairs, at=3_000, value=4.0, power=0.36, least=2, most=24))
     return max(budget, 256 * -(-longest // 256))
 
 
@@ -119,7 +119,9 @@ def _make(config: Config, making: Making) -> Made:
         "validation_from": "files" if config.corpus.valid_source is not None else "split",
         "validation_sides_cut": _write_validation_stores(config, folder, by_side, notify),
     }
-    plan = _choose_plan(config, folder, by_side, making.choices)
+    lengths, longest = training_lengths(config, training_parts(folder, by_side)), config.batching.max_length
+    budget = partial(choose_token_budget, len(lengths), longest=2 * longest)
+    plan = choose_plan(config, lengths, making.choices, budget)
     training, validation = (len(open_stores(folder, part)[0]) for part in ("train", "valid"))
     return Made(report, plan, training, validation, more)
 
@@ -188,25 +190,20 @@ def _train_tokenizers(
 ) -> dict[str, Tokenizer]:
     """Learns one tokenizer, "joint", or two, "source" and "target"."""
     settings = config.tokenization
-    texts = {"joint": SIDES} if settings.joint else {side: (side,) for side in SIDES}
+    sides = {"joint": SIDES} if settings.joint else {side: (side,) for side in SIDES}
 
     def lines(name: str) -> Iterable[str]:
-        return chain.from_iterable(read_lines(text_path(folder, "train", side)) for side in texts[name])
+        return chain.from_iterable(read_lines(text_path(folder, "train", side)) for side in sides[name])
 
-    size = settings.vocabulary_size
-    if size is None:
-        characters = max(_distinct_characters(lines(name)) for name in texts)
-        size = choose_vocabulary_size(pairs, characters, symbols=len(settings.user_defined_symbols))
-        choices["tokenization.vocabulary_size"] = size
-    notify(f"learning {'a joint vocabulary' if settings.joint else 'two vocabularies'} of {size:,} pieces")
-    return {name: train_tokenizer(lines(name), settings, vocabulary_size=size, seed=config.seed) for name in texts}
-
-
-def _distinct_characters(lines: Iterable[str]) -> int:
-    characters: set[str] = set()
-    for line in lines:
-        characters.update(line)
-    return len(characters)
+    return learn_vocabularies(
+        {name: partial(lines, name) for name in sides},
+        settings,
+        config.seed,
+        choices,
+        notify,
+        named="a joint vocabulary" if settings.joint else "two vocabularies",
+        pairs=lambda characters: pairs,
+    )
 
 
 def _write_training_stores(
@@ -241,8 +238,10 @@ def _write_training_stores(
 
 def _keep_lines(path: Path, kept: npt.NDArray[np.bool_]) -> None:
     shorter = path.with_suffix(".kept")
-    with open(shorter, "w", encoding="utf-8", newline="\n") as file:
-        file.writelines(f"{line}\n" for line, keep in zip(read_lines(path), kept, strict=True) if keep)
+    with writing_lines(shorter) as write:
+        for line, keep in zip(read_lines(path), kept, strict=True):
+            if keep:
+                write(line)
     os.replace(shorter, path)
 
 
@@ -258,30 +257,15 @@ def _write_validation_stores(config: Config, folder: Path, tokenizers: Sequence[
     return shortening.cut
 
 
-def _choose_plan(config: Config, folder: Path, tokenizers: Sequence[Tokenizer], choices: dict[str, int]) -> BatchPlan:
-    """Chooses the token budget and the shapes, for sampled lengths where subwords are sampled."""
-    parts = training_parts(folder, tokenizers)
-    lengths = lengths_of([part.plain for part in parts])
-    longest = config.batching.max_length
-    if config.batching.token_budget is None:
-        choices["batching.token_budget"] = choose_token_budget(len(lengths), longest=2 * longest)
-    if config.tokenization.sampling:
-        lengths = sampled_lengths(parts, config.tokenization.sampling, longest, seed=config.seed)
-    return BatchPlan(lengths, config.with_choices(choices).batching)
-
-
 @contextmanager
 def _pair_files(folder: Path, part: str) -> Iterator[Callable[[Pair], None]]:
     """Opens the two text files of a part for writing; yields a function that writes one pair."""
     source_path, target_path = (text_path(folder, part, side) for side in SIDES)
-    with (
-        open(source_path, "w", encoding="utf-8", newline="\n") as source,
-        open(target_path, "w", encoding="utf-8", newline="\n") as target,
-    ):
+    with writing_lines(source_path) as write_source, writing_lines(target_path) as write_target:
 
         def write(pair: Pair) -> None:
-            source.write(f"{pair.source}\n")
-            target.write(f"{pair.target}\n")
+            write_source(pair.source)
+            write_target(pair.target)
 
         yield write
 

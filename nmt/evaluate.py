@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -66,12 +65,10 @@ class Evaluation(RunEvaluation):
     @property
     def command(self) -> str:
         """The command that measures the same."""
-        parts = ["nmt", "evaluate", "--run", self.run, "--source", self.source.path, "--reference", self.reference.path]
-        parts += ["--beam", str(self.beam)]
-        parts += ["--lowercase"] if self.lowercase else []
-        parts += ["--tokenize", self.tokenize] if self.tokenize != "13a" else []
-        parts += ["--baseline", self.baseline] if self.baseline else []
-        return shlex.join([*parts, "--by-length"] if self.lengths else parts)
+        options = ["--source", self.source.path, "--reference", self.reference.path, "--beam", str(self.beam)]
+        options += ["--lowercase"] if self.lowercase else []
+        options += ["--tokenize", self.tokenize] if self.tokenize != "13a" else []
+        return self._command("nmt", *options)
 
     def summary(self) -> str:
         """The scores in a few words, such as "BLEU 36.5, chrF 60.2, TER 47.1"."""

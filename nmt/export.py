@@ -11,10 +11,8 @@ from nmt.golden_examples import golden_examples
 from nmt.serving_functions import ServingFunctions
 from nmt.translation_data import text_path
 from nmt.translator import Translator
-from textseq.backend import require_tensorflow
-from textseq.export import check_folder, publish
+from textseq.export import publish, run_to_export
 from textseq.export_texts import read_golden_texts
-from textseq.run_directory import RunDirectory
 
 
 def export(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
@@ -27,8 +25,8 @@ def export(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
 
     - `translation` string[batch].
     - `score` float32[batch]: the length-normalised log-probability.
-    - `truncated` bool[batch]: the text has more than `nmt.ceilings.LONGEST_SOURCE` tokens, and only the first are
-      translated. Every signature has it.
+    - `truncated` bool[batch]: the text has more than `nmt.ceilings.LONGEST_SOURCE` tokens or `LONGEST_SOURCE_BYTES`
+      bytes, and only the first are translated. Every signature has it.
 
     `n_best` also takes `n` int32[batch], and gives several translations, best first. The first is that of
     `serving_default` (unless `search.patience` is below 1: search then stops at the first few that finish, and goes on
@@ -37,7 +35,7 @@ def export(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
     - `translations` string[batch, columns], `scores` float32[batch, columns]; as many columns as the largest count.
     - `count` int32[batch]: translations in this row, `n`, but at least 1 and at most the beam.
 
-    `align` gives what `serving_default` gives, and where the model looked:
+    `align` gives what `serving_default` gives, and where the model looked; a model without attention has no `align`:
 
     - `source_tokens` string[batch, source], `target_tokens` string[batch, target]: subword pieces, with the final
       "</s>" (in the target where search reached it).
@@ -47,8 +45,8 @@ def export(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
     `score` also takes `translation` string[batch], and gives its probability:
 
     - `log_probability` float32[batch], in nats, as `Translator.score` gives it.
-    - `truncated` bool[batch]: here also where the translation has more than `nmt.ceilings.LONGEST_TARGET` tokens, of
-      which the first are scored.
+    - `truncated` bool[batch]: here also where the translation has more than `nmt.ceilings.LONGEST_TARGET` tokens or
+      `LONGEST_TARGET_BYTES` bytes, of which the first are scored.
 
     Beam, normalisation and limits are the run's own. Work and output are bounded by the length of the input, and that
     by the ceilings, see `nmt.serving_functions`. Bytes that are no UTF-8 are read as U+FFFD, and an empty text gives
@@ -70,9 +68,7 @@ def export(run: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
         >>> export("runs/en-de", "serving/en-de")  # doctest: +SKIP
         PosixPath('serving/en-de/1')
     """
-    require_tensorflow("an export")
-    check_folder(out, "nmt")
-    directory = RunDirectory.open(run, "nmt")
+    directory = run_to_export(run, out, "nmt")
     with tf.device("CPU:0"):  # where the proof runs; a GPU's products are rounded otherwise
         translator = Translator.load(run)
         path = text_path(directory.data_path, "valid", "source")

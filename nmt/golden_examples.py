@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from nmt.ceilings import LONGEST_SOURCE, LONGEST_TARGET
+from nmt.ceilings import LONGEST_SOURCE, LONGEST_SOURCE_BYTES, LONGEST_TARGET, LONGEST_TARGET_BYTES
 from nmt.translation import Translation
 from nmt.translator import Translator
-from textseq import inference
 from textseq.export import TOLERANCE, Golden
+from textseq.export_texts import text_beyond
+from textseq.inference import without_warnings
 
-_CEILING = f"{LONGEST_SOURCE:,} tokens"
+_CEILING = f"{LONGEST_SOURCE:,} tokens, {LONGEST_SOURCE_BYTES:,} bytes"
 _DIGITS = 6  # of attention, far below the tolerance; whole floats would fill the file
 
 
 def golden_examples(translator: Translator, texts: list[bytes]) -> dict[str, Golden]:
     """Inputs of each signature of an export, and what the run gives for them.
 
-    Rows have each their own extent, without padding.
+    Rows have each their own extent, without padding. One text more lies beyond the ceiling of bytes.
 
     Args:
         translator: the run.
         texts: from `textseq.export_texts`, one with a token or more.
     """
     beam = translator.config.search.beam
+    texts = [*texts, text_beyond(texts[0], LONGEST_SOURCE_BYTES)]
     lines = [text.decode("utf-8", "replace") for text in texts]
-    translations = translator.translate(lines, attention=True)
-    return {
+    with without_warnings():
+        translations = translator.translate(lines, attention=translator.aligns)
+        several = translator.translate(lines, n_best=beam)
+    golden = {
         "serving_default": Golden({"text": texts}, _best(translations), _CEILING),
-        "n_best": _n_best(texts, translator.translate(lines, n_best=beam), beam),
-        "align": Golden({"text": texts}, {**_best(translations), **_alignments(translations)}, _CEILING),
+        "n_best": _n_best(texts, several, beam),
         "score": _scores(translator, texts, translations),
     }
+    if translator.aligns:
+        golden["align"] = Golden({"text": texts}, {**_best(translations), **_alignments(translations)}, _CEILING)
+    return golden
 
 
 def _best(translations: list[Translation]) -> dict[str, list[Any]]:
@@ -80,31 +84,22 @@ def _alignments(translations: list[Translation]) -> dict[str, list[Any]]:
 
 
 def _scores(translator: Translator, texts: list[bytes], translations: list[Translation]) -> Golden:
-    """Scores each text's own translation, nothing, and a translation of a text beyond the ceiling.
+    """Scores each text's own translation, nothing, and a translation of a text beyond the ceiling of tokens.
 
-    The other signatures have no such text: after hundreds of steps, rounding decides between their hypotheses.
+    The other signatures have no such text: after hundreds of steps, rounding decides between their hypotheses. Of a
+    translation, one lies beyond the ceiling of bytes too.
     """
     longest = max(translations, key=lambda one: len(one.source_pieces))
     beyond = " ".join([longest.source] * (1 + LONGEST_SOURCE // len(longest.source_pieces) * 2))
-    sources = [*texts, texts[0], beyond.encode()]
-    targets = [*(one.text.encode() for one in translations), b"", translations[0].text.encode()]
-    with _without_warnings():
+    own = [one.text.encode() for one in translations]
+    sources = [*texts, texts[0], beyond.encode(), texts[0]]
+    targets = [*own, b"", own[0], text_beyond(own[0], LONGEST_TARGET_BYTES)]
+    with without_warnings():
         scores, cuts = translator.score_and_cuts(
             *([text.decode("utf-8", "replace") for text in side] for side in (sources, targets))
         )
     return Golden(
         {"text": sources, "translation": targets},
         {"log_probability": scores, "truncated": [row in cuts for row in range(len(sources))]},
-        f"{_CEILING} of the text, {LONGEST_TARGET:,} of the translation",
+        f"{_CEILING} of the text; {LONGEST_TARGET:,} tokens, {LONGEST_TARGET_BYTES:,} bytes of the translation",
     )
-
-
-@contextlib.contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Does not say that a text is cut: it is ours, not the user's."""
-    before = inference.logger.disabled
-    inference.logger.disabled = True
-    try:
-        yield
-    finally:
-        inference.logger.disabled = before

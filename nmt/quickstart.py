@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,7 @@ from nmt.phrasebook import phrasebook
 from nmt.train import train
 from nmt.translation import Translation
 from nmt.translator import Translator
-from textseq.quickstart import EXPORTING, SCORING, beside_reference
-from textseq.run_directory import RunDirectory
+from textseq.quickstart import EXPORTING, SCORING, Quickstart, beside_reference
 from textseq.training.session import Progress
 
 # A small network that learns the phrasebook well within five minutes on two cores.
@@ -89,13 +87,11 @@ def quickstart(out: str | os.PathLike[str] = "quickstart/nmt", *, progress: Prog
         >>> report.heat_map  # doctest: +SKIP
         PosixPath('quickstart/attention.png')
     """
-    progress = progress or (lambda record: None)
-    started, folder = time.monotonic(), Path(out)
-    data, run = folder / "data", folder / "run"
-    RunDirectory.create(run, "nmt")  # refuses a folder that holds something else, before anything is written
+    begun = Quickstart(out, "nmt", progress)
+    data, run = begun.data, begun.run
     book = phrasebook()
     book.write(data)
-    progress({"message": f"phrasebook: {len(book.train):,} English-German pairs in {data}"})
+    begun.tell(f"phrasebook: {len(book.train):,} English-German pairs in {data}")
     corpus = {
         "source": data / "train.en",
         "target": data / "train.de",
@@ -103,20 +99,17 @@ def quickstart(out: str | os.PathLike[str] = "quickstart/nmt", *, progress: Prog
         "valid_target": data / "valid.de",
     }
     config = Config().with_overrides([f"corpus.{side}={path}" for side, path in corpus.items()])
-    train(config.with_overrides(SETTINGS), run, progress=progress)
-    progress({"message": SCORING})
+    train(config.with_overrides(SETTINGS), run, progress=begun.progress)
+    begun.tell(SCORING)
     evaluation = evaluate(run, data / "test.en", data / "test.de")
     samples = Translator.load(run).translate([pair.source for pair in book.test[:_SHOWN]], attention=True)
-    heat_map = folder / "attention.png"
+    heat_map = begun.folder / "attention.png"
     max(samples, key=lambda sample: len(sample.source)).plot(heat_map)
-    progress({"message": EXPORTING})
+    begun.tell(EXPORTING)
     return QuickstartReport(
-        run=run,
-        export=export(run, folder / "export"),
-        learning_curve=run / "learning_curve.png",
+        **begun.made(export(run, begun.folder / "export")),
         heat_map=heat_map,
         evaluation=evaluation,
         samples=tuple(samples),
         references=tuple(pair.target for pair in book.test[:_SHOWN]),
-        minutes=(time.monotonic() - started) / 60.0,
     )

@@ -6,28 +6,21 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from nmt.translation import Translation
 from textseq.counted import counted
-from textseq.serving.client import Client, connect
-from textseq.serving.client_errors import InvalidAnswer
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from textseq.serving.remote_model import RemoteModel
 
 logger = logging.getLogger(__name__)
 
 NOT_TOLD = math.nan
 """The log-probability of a translation, of which a server says the normalized score only."""
 
-MODEL_NAMES = ("nmt", "combined")
-"""What is asked where nobody names the model: a translator, else what translates and classifies."""
 
-
-class RemoteTranslator:
+class RemoteTranslator(RemoteModel):
     """A translator on a server: TF Serving, or `nmt serve`. It needs neither TensorFlow nor Keras.
 
     Args:
@@ -39,28 +32,13 @@ class RemoteTranslator:
         Ein Mann schläft.
     """
 
-    def __init__(self, client: Client) -> None:
-        self.client = client
-
-    @classmethod
-    def connect(cls, url: str, model: str | None = None, **options: Any) -> Self:
-        """A translator by the address of its server.
-
-        Args:
-            url: `http://HOST:PORT` for REST, `grpc://HOST:PORT` for gRPC.
-            model: its name on the server; the first of `MODEL_NAMES` that is there if None.
-            options: see `textseq.serving.client.Client`.
-
-        Raises:
-            InputError: no such address, or no such model.
-            ServingError: the server did not answer.
-        """
-        return cls(connect(url, MODEL_NAMES if model is None else model, **options))
+    MODEL_NAMES = ("nmt", "combined")
+    """A translator, else what translates and classifies."""
 
     @property
     def aligns(self) -> bool:
-        """Whether the exported model says where it looked: one that was exported otherwise may not."""
-        return "align" in self.client.metadata().signatures
+        """Whether the exported model says where it looked: one without attention does not."""
+        return self._has_signature("align")
 
     def translate(self, lines: Sequence[str], *, n_best: int = 1, attention: bool = False) -> list[Translation]:
         """Translates lines, each into one translation.
@@ -76,10 +54,10 @@ class RemoteTranslator:
             InputError: one text in place of a list, or the server refuses the request.
             ServingError: the server did not answer as it should.
         """
-        found = self._ask(lines, "align" if attention else "serving_default", {})
+        found = self._answer(lines, "align" if attention else "serving_default", {})
         translations = [self._translation(line, found, row, attention) for row, line in enumerate(lines)]
         if n_best > 1 and translations:
-            several = self._ask(lines, "n_best", {"n": [n_best] * len(translations)})
+            several = self._answer(lines, "n_best", {"n": [n_best] * len(translations)})
             translations = [
                 replace(translation, n_best=tuple(_candidates(translation, several, row)))
                 for row, translation in enumerate(translations)
@@ -93,29 +71,11 @@ class RemoteTranslator:
             )
         return translations
 
-    def close(self) -> None:
-        """Closes the connections."""
-        self.client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def _ask(self, lines: Sequence[str], signature: str, more: dict[str, list[int]]) -> dict[str, list[Any]]:
-        answer = self.client.predict({"text": lines, **more}, signature)
+    def _answer(self, lines: Sequence[str], signature: str, more: dict[str, list[int]]) -> dict[str, list[Any]]:
         expected = "translations" if signature == "n_best" else "translation"
-        if expected not in answer:
-            raise InvalidAnswer(
-                f"{self.client.address}: model {self.client.model} gives {', '.join(sorted(answer))}, expected "
-                f"{expected}; is it a translator?"
-            )
-        return answer
+        return self._ask({"text": lines, **more}, signature, [expected, "truncated"], "a translator")
 
     def _translation(self, line: str, found: dict[str, list[Any]], row: int, attention: bool) -> Translation:
-        # What was exported otherwise may not say what it cut.
-        truncated = bool(found["truncated"][row]) if "truncated" in found else False
         pieces: dict[str, Any] = {}
         if attention:
             source, target = found["source_length"][row], found["target_length"][row]
@@ -130,7 +90,7 @@ class RemoteTranslator:
             text=found["translation"][row],
             score=found["score"][row],
             log_probability=NOT_TOLD,
-            truncated=truncated,
+            truncated=bool(found["truncated"][row]),
             **pieces,
         )
 

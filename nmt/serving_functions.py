@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from nmt.ceilings import LONGEST_SOURCE, LONGEST_TARGET
+from nmt.ceilings import LONGEST_SOURCE, LONGEST_SOURCE_BYTES, LONGEST_TARGET, LONGEST_TARGET_BYTES
 from nmt.search import SearchResult, beam_search, score
 from nmt.translator import Translator
 from textseq.export_texts import serving_ids
@@ -28,9 +28,9 @@ class ServingFunctions:
     """A translator inside a TensorFlow graph.
 
     Every input and output leads with the batch, and a row's answer does not depend on its batch mates, except for the
-    columns that pad it. The work for a row is bounded: at most `LONGEST_SOURCE` source tokens are encoded, and search
-    takes at most `search.maximum_length_factor` times as many steps, and `maximum_length_extra` more, of
-    `search.beam` hypotheses each. What was not read is said in `truncated`.
+    columns that pad it. The work for a row is bounded: at most `LONGEST_SOURCE_BYTES` bytes are tokenized, at most
+    `LONGEST_SOURCE` source tokens are encoded, and search takes at most `search.maximum_length_factor` times as many
+    steps, and `maximum_length_extra` more, of `search.beam` hypotheses each. What was not read is said in `truncated`.
 
     Args:
         translator: its search settings hold: beam, normalization, limits.
@@ -59,9 +59,10 @@ class ServingFunctions:
         inputs: dict[str, tuple[Callable[..., Tensors], list[tf.TensorSpec]]] = {
             "serving_default": (self._translate, [_TEXT]),
             "n_best": (self._n_best, [_TEXT, _COUNT]),
-            "align": (self._align, [_TEXT]),
             "score": (self._score, [_TEXT, _TRANSLATION]),
         }
+        if self._model.attends:
+            inputs["align"] = (self._align, [_TEXT])
         return {
             name: tf.function(function, input_signature=specs, autograph=False).get_concrete_function()
             for name, (function, specs) in inputs.items()
@@ -109,7 +110,9 @@ class ServingFunctions:
         """Takes one step a token of the longest translation, at most `LONGEST_TARGET`, with one hypothesis a row."""
         with tf.control_dependencies([_as_many("translation", translation, text)]):
             source_ids, _, source_cut = self._source_ids(text)
-        target_ids, _, target_cut = self._ids(self._decoder, self._target, translation, LONGEST_TARGET)
+        target_ids, _, target_cut = self._ids(
+            self._decoder, self._target, translation, LONGEST_TARGET, LONGEST_TARGET_BYTES
+        )
         # What goes on does not end there.
         ends = target_cut[:, tf.newaxis] & (target_ids == self._target.eos_id)
         target_ids = tf.where(ends, self._target.pad_id, target_ids)
@@ -126,12 +129,12 @@ class ServingFunctions:
         }
 
     def _source_ids(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        return self._ids(self._encoder, self._source, text, LONGEST_SOURCE)
+        return self._ids(self._encoder, self._source, text, LONGEST_SOURCE, LONGEST_SOURCE_BYTES)
 
     @staticmethod
-    def _ids(encoder: GraphTokenizer, tokenizer: Tokenizer, text: tf.Tensor, ceiling: int) -> Any:
+    def _ids(encoder: GraphTokenizer, tokenizer: Tokenizer, text: tf.Tensor, ceiling: int, most_bytes: int) -> Any:
         """int32[batch, length] that end in eos, int64[batch] tokens without it, bool[batch] whether a row was cut."""
-        return serving_ids(encoder, text, ceiling, tokenizer.eos_id, tokenizer.pad_id)
+        return serving_ids(encoder, text, ceiling, most_bytes, tokenizer.eos_id, tokenizer.pad_id)
 
 
 def _as_many(name: str, values: tf.Tensor, text: tf.Tensor) -> tf.Operation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from keras import ops
 from nmt.config import Config
 from nmt.data import TranslationData
 from nmt.translator import Translator
-from textseq.losses import smoothed_cross_entropy
+from textseq.losses import perplexity, smoothed_cross_entropy
 from textseq.scores import validation_score
 from textseq.training.prepared_task import PreparedTask
 from textseq.training.task import Loss
@@ -61,7 +60,7 @@ class TranslationTask(PreparedTask[TranslationData]):
         hypotheses = [str(translation) for translation in self.translator.translate(sources, beam=1)]
         return {
             "loss": loss,
-            "perplexity": math.exp(min(loss, 50.0)),
+            "perplexity": perplexity(loss),
             "bleu": validation_score("bleu", hypotheses, references),
             "chrf": validation_score("chrf", hypotheses, references),
         }

@@ -47,7 +47,7 @@ def _build(config: Config, data: TranslationData) -> tuple[TranslationTask, dict
 _TRANSLATION: Trainable[Config, TranslationData] = Trainable(
     task="nmt",
     example_name="pairs",
-    text_keys=tuple(CorpusConfig.model_fields),
+    text_keys=CorpusConfig.text_keys(),
     prepare=prepare_data,
     resolve=lambda config, data: resolve(config, data.training_pairs, data.choices),
     examples=lambda data: data.training_pairs,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import os
 import re
@@ -12,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from textseq import notebook_card
 from textseq.errors import InputError
+from textseq.notebook_card import escaped
+from textseq.plain_number import plain_number
 
 if TYPE_CHECKING:
     from textseq.figures import Plot
@@ -120,8 +122,8 @@ class Translation:
         values: dict[str, Any] = {
             "source": self.source,
             "text": self.text,
-            "score": _plain_number(self.score),
-            "log_probability": _plain_number(self.log_probability),
+            "score": plain_number(self.score),
+            "log_probability": plain_number(self.log_probability),
         }
         if self.truncated:
             values["truncated"] = True
@@ -130,7 +132,7 @@ class Translation:
             values["target_pieces"] = list(self.target_pieces)
         if self.attention is not None:
             # Six decimals hold what float32 weights mean, in half the text.
-            values["attention"] = [[_plain_number(weight, 6) for weight in row] for row in self.attention]
+            values["attention"] = [[plain_number(weight, 6) for weight in row] for row in self.attention]
             values["alignment"] = [list(pair) for pair in self.alignment]
             values["source_words"] = list(self.source_words)
             values["target_words"] = list(self.target_words)
@@ -139,8 +141,8 @@ class Translation:
             values["n_best"] = [
                 {
                     "text": candidate.text,
-                    "score": _plain_number(candidate.score),
-                    "log_probability": _plain_number(candidate.log_probability),
+                    "score": plain_number(candidate.score),
+                    "log_probability": plain_number(candidate.log_probability),
                 }
                 for candidate in self.n_best
             ]
@@ -164,10 +166,10 @@ class Translation:
         return attention_heat_map(self._attention("plot"), self.source_pieces, self.target_pieces, path)
 
     def _repr_html_(self) -> str:
+        score = notebook_card.remark(f"score {self.score:.3f}")
         parts = [
-            f"<p style='margin:0 0 4px'><span dir='auto' style='color:#555'>{_escaped(self.source)}</span></p>",
-            f"<p style='margin:0 0 4px'><strong dir='auto'>{_escaped(self.text)}</strong> "
-            f"<small style='color:#555'>score {self.score:.3f}</small></p>",
+            notebook_card.line(notebook_card.given(self.source)),
+            notebook_card.line(notebook_card.answer(escaped(self.text)), " ", score),
         ]
         if self.attention is not None and 0 < self.attention.size <= _LARGEST_TABLE:
             parts.append(self._table())
@@ -175,13 +177,12 @@ class Translation:
             parts.append("<p>The heat map is too large to show here; plot(path) writes it to a file.</p>")
         if len(self.n_best) > 1:
             items = "".join(
-                f"<li><span dir='auto'>{_escaped(candidate.text)}</span> "
-                f"<small style='color:#555'>{candidate.score:.3f}</small></li>"
+                f"<li><span dir='auto'>{escaped(candidate.text)}</span> "
+                f"{notebook_card.remark(f'{candidate.score:.3f}')}</li>"
                 for candidate in self.n_best
             )
             parts.append(f"<ol style='margin:8px 0 0;padding-inline-start:2em'>{items}</ol>")
-        style = "color:#111;background:#fff;padding:8px;font-family:sans-serif;overflow-x:auto"
-        return f"<div style='{style}'>{''.join(parts)}</div>"
+        return notebook_card.card(*parts)
 
     def _table(self) -> str:
         """The heat map as a table; the browser finds fonts for every script and sets the direction of each label."""
@@ -192,18 +193,18 @@ class Translation:
         heading = "writing-mode:vertical-rl;text-align:end;font-weight:normal;padding:2px;white-space:nowrap"
         columns = "".join(
             f"<th scope='col' style='vertical-align:bottom;padding:0;background:#fff;color:#111'>"
-            f"<span dir='auto' style='{heading}'>{_escaped(piece)}</span></th>"
+            f"<span dir='auto' style='{heading}'>{escaped(piece)}</span></th>"
             for piece in self.source_pieces
         )
         label = "text-align:end;font-weight:normal;padding:1px 6px;white-space:nowrap;background:#fff;color:#111"
         row_start = f"<tr style='background:#fff'><th scope='row' style='{label}'><span dir='auto'>"
         rows = "".join(
-            f"{row_start}{_escaped(piece)}</span></th>" + "".join(_cell(weight) for weight in row) + "</tr>"
+            f"{row_start}{escaped(piece)}</span></th>" + "".join(_cell(weight) for weight in row) + "</tr>"
             for piece, row in zip(self.target_pieces, attention, strict=True)
         )
         direction = "rtl" if reads_right_to_left(self.source_pieces) else "ltr"
         return (
-            f"<table dir='{direction}' style='border-collapse:collapse;width:auto;font-size:13px'>"
+            f"<table dir='{direction}' style='{notebook_card.SMALL_TABLE}'>"
             "<caption dir='ltr' style='text-align:start;color:#555'>attention: source across, translation down; "
             "darker is more</caption>"
             f"<thead><tr style='background:#fff'><td></td>{columns}</tr></thead><tbody>{rows}</tbody></table>"
@@ -260,19 +261,6 @@ def _strongest(weights: np.ndarray, columns: int) -> list[tuple[int, int]]:
     if not weights.size:
         return []
     return [(int(column), row) for row, column in enumerate(weights.argmax(axis=1)) if column < columns]
-
-
-def _plain_number(value: float, decimals: int | None = None) -> float | None:
-    number = float(value)
-    if not math.isfinite(number):
-        return None
-    return number if decimals is None else round(number, decimals)
-
-
-def _escaped(text: str) -> str:
-    from textseq.figures import visible_text
-
-    return html.escape(visible_text(text))
 
 
 def _cell(weight: float) -> str:

@@ -18,7 +18,7 @@ from textseq.batching import Batch
 from textseq.cleaning import PairCleaningReport
 from textseq.corpus import read_lines
 from textseq.preparation import load_tokenizer
-from textseq.prepared_text import PreparedText
+from textseq.prepared_text import PreparedText, padded_rows
 from textseq.run_directory import RunDirectory
 from textseq.special_ids import SpecialIds
 from textseq.token_sampling import TextPart
@@ -145,9 +145,7 @@ def training_parts(folder: Path, tokenizers: Sequence[Tokenizer]) -> list[TextPa
 def _assemble(stores: Sequence[TokenStore], batch: Batch, special: SpecialIds) -> TranslationBatch:
     batch_size, source_length, target_length = batch.shape
     rows = len(batch.indices)
-    source_ids = np.full((batch_size, source_length), special.pad_id, dtype=np.int32)
-    source_ids[:, 0] = special.eos_id
-    source_ids[:rows] = stores[0].padded(batch.indices, source_length, special.pad_id)
+    source_ids = padded_rows(stores[0], batch, source_length, special)
     label_ids = np.full((batch_size, target_length), special.pad_id, dtype=np.int32)
     label_ids[:rows] = stores[1].padded(batch.indices, target_length, special.pad_id)
     lengths = np.ones(batch_size, dtype=np.int32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,10 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from nmt.ceilings import LONGEST_SOURCE, LONGEST_TARGET
+from nmt.ceilings import LONGEST_SOURCE, LONGEST_SOURCE_BYTES, LONGEST_TARGET, LONGEST_TARGET_BYTES
 from nmt.config import Config
 from nmt.model import TranslationModel
 from nmt.search import SearchConfig, SearchResult, beam_search, sample, score
+from nmt.search.scoring import NO_ATTENTION
+from nmt.search.trace import trace_beam_search, trace_sampling
+from nmt.search_tree import SearchTree
 from nmt.translation import Translation
 from nmt.translation_data import load_tokenizers
 from textseq.errors import InputError
@@ -38,9 +42,9 @@ class _Hypothesis(NamedTuple):
 class Translator:
     """A trained model with its tokenizers.
 
-    Of a line of more than `nmt.ceilings.LONGEST_SOURCE` tokens the first are read, so that one line can take
-    neither minutes nor gigabytes. It is said in the log, and in `Translation.truncated`; lines of ordinary text never
-    come near.
+    Of a line of more than `nmt.ceilings.LONGEST_SOURCE` tokens, or of `LONGEST_SOURCE_BYTES` bytes, the first are read,
+    so that one line can take neither minutes nor gigabytes. It is said in the log, and in `Translation.truncated`;
+    lines of ordinary text never come near.
 
     Args:
         model: the network.
@@ -88,6 +92,11 @@ class Translator:
         translator.step = trained.assign(translator.model)
         return translator
 
+    @property
+    def aligns(self) -> bool:
+        """Whether the model says where it looks: one that was trained with `model.attention=none` does not."""
+        return self.model.attends
+
     def translate(
         self,
         lines: Sequence[str],
@@ -107,8 +116,10 @@ class Translator:
 
         Raises:
             ConfigurationError: `n_best` exceeds `beam`.
-            InputError: one text in place of a list.
+            InputError: one text in place of a list, or attention of a model without (see `aligns`).
         """
+        if attention and not self.aligns:
+            raise InputError(NO_ATTENTION)
         changes = [f"search.n_best={n_best}"] + ([] if beam is None else [f"search.beam={beam}"])
         config = self.config.with_overrides(changes).search
         return self._decode(lines, self._compiled(("beam", config, attention)), config.beam, n_best)
@@ -142,6 +153,52 @@ class Translator:
         config = self.config.with_overrides([f"search.{key}={value}" for key, value in values.items()]).search
         return self._decode(lines, self._compiled(("sample", config, False)), 1, 1, first_line)
 
+    def search_tree(self, text: str, *, beam: int | None = None) -> SearchTree:
+        """The search for a translation of one line, step by step as a tree; it is the search that `translate` runs.
+
+        Args:
+            text: one line, cut where it is very long, as for `translate`.
+            beam: hypotheses kept alive; 1 is greedy search; None is the run's own.
+
+        Raises:
+            ConfigurationError: the beam is out of range.
+            InputError: another thing than one text.
+
+        Example:
+            >>> tree = Translator.load("runs/en-de").search_tree("A man is sleeping.", beam=4)  # doctest: +SKIP
+            >>> tree.plot("tree.png")  # doctest: +SKIP
+        """
+        changes = ["search.n_best=1"] + ([] if beam is None else [f"search.beam={beam}"])
+        return self._tree(text, trace_beam_search, self.config.with_overrides(changes).search)
+
+    def sampling_tree(
+        self,
+        text: str,
+        *,
+        samples: int = 4,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> SearchTree:
+        """Several draws of a translation of one line, as a tree; the first is the one that `sample` gives.
+
+        Args:
+            text: one line, cut where it is very long, as for `translate`.
+            samples: how many to draw.
+            temperature: as for `sample`.
+            top_k: as for `sample`.
+            top_p: as for `sample`.
+            seed: as for `sample`.
+
+        Raises:
+            ConfigurationError: a value out of range.
+            InputError: another thing than one text.
+        """
+        values = {"temperature": temperature, "top_k": top_k or 0, "top_p": top_p, "seed": seed, "samples": samples}
+        config = self.config.with_overrides([f"search.{key}={value}" for key, value in values.items()]).search
+        return self._tree(text, functools.partial(trace_sampling, numbers=tf.constant([0])), config)
+
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[float]:
         """The log-probability of each target given its source, in nats.
 
@@ -150,8 +207,9 @@ class Translator:
 
         Args:
             sources: text, cut where it is very long, as for `translate`.
-            targets: as many translations. Of more than `nmt.ceilings.LONGEST_TARGET` tokens the first are scored,
-                which are at least as probable as the whole; it is said in the log.
+            targets: as many translations. Of more than `nmt.ceilings.LONGEST_TARGET` tokens, or
+                `LONGEST_TARGET_BYTES` bytes, the first are scored, which are at least as probable as the whole; it is
+                said in the log.
 
         Raises:
             InputError: the numbers differ, or one text in place of a list.
@@ -198,6 +256,17 @@ class Translator:
                 translations[index] = found[0] if n_best == 1 else replace(found[0], n_best=tuple(found))
         return [translation for translation in translations if translation is not None]
 
+    def _tree(self, text: str, trace: Callable[..., SearchTree], config: SearchConfig) -> SearchTree:
+        if not isinstance(text, str):
+            raise InputError(f"search tree: received {type(text).__name__}; expected one text")
+        lines = text_lines([text])
+        ids, _ = self._source_ids(lines)
+        tree = trace(self.model, tf.constant(ids, tf.int32), config, self.target_tokenizer, pieces=self._target_pieces)
+        found = [[tree.nodes[index].token_id for index in tree.path(end)] for end in tree.ends]
+        # As `translate` has it: a source without tokens gives an empty text.
+        texts = self.target_tokenizer.decode_batch(found) if len(ids[0]) > 1 else [""] * len(found)
+        return replace(tree, source=lines[0], texts=tuple(texts))
+
     def _hypotheses(self, result: SearchResult) -> list[list[_Hypothesis]]:
         """What search found for each row, as text: all texts of a batch are decoded at once."""
         rows, places = np.nonzero(result.lengths)
@@ -231,12 +300,14 @@ class Translator:
     def _source_ids(self, lines: Sequence[str]) -> tuple[list[list[int]], frozenset[int]]:
         """The ids of each line, ending in eos, and the indices of lines that were cut."""
         advice = "put every sentence on a line of its own"
-        return encode_cut(self.source_tokenizer, lines, LONGEST_SOURCE, noun="lines", advice=advice)
+        ceiling = (LONGEST_SOURCE, LONGEST_SOURCE_BYTES)
+        return encode_cut(self.source_tokenizer, lines, *ceiling, noun="lines", advice=advice)
 
     def _target_ids(self, lines: Sequence[str]) -> tuple[list[list[int]], frozenset[int]]:
         """The ids of each line, ending in eos where it was not cut, and the indices of lines that were."""
         advice = "score every sentence on a line of its own"
-        ids, cut = encode_cut(self.target_tokenizer, lines, LONGEST_TARGET, noun="translations", advice=advice)
+        ceiling = (LONGEST_TARGET, LONGEST_TARGET_BYTES)
+        ids, cut = encode_cut(self.target_tokenizer, lines, *ceiling, noun="translations", advice=advice)
         # What goes on does not end there.
         return [one[:-1] if index in cut else one for index, one in enumerate(ids)], cut
 

@@ -61,6 +61,32 @@ def recurrent_step(name: str, weights: Weights, x: np.ndarray, states: Sequence[
     return cell(name, x, h, states)
 
 
+def gates(name: str, weights: Weights, sequence: np.ndarray, reverse: bool = False) -> dict[str, np.ndarray]:
+    """What a recurrent layer computes at each token of a sentence [length, columns]: [length, units] by name."""
+    length, units = len(sequence), len(weights["state_kernel"])
+    state, memory = np.zeros(units), np.zeros(units)
+    found: list[dict[str, np.ndarray]] = [{}] * length
+    for time in reversed(range(length)) if reverse else range(length):
+        x = layer_norm(sequence[time] @ weights["input_kernel"], weights.get("input_gain")) + weights["input_bias"]
+        h = layer_norm(state @ weights["state_kernel"], weights.get("state_gain")) + weights["state_bias"]
+        x_gates, h_gates = np.split(x, GATES[name]), np.split(h, GATES[name])
+        now = {}
+        if name == "gru":
+            now["update"], now["reset"] = sigmoid(x_gates[0] + h_gates[0]), sigmoid(x_gates[1] + h_gates[1])
+            now["candidate"] = np.tanh(x_gates[2] + now["reset"] * h_gates[2])
+            state = now["update"] * state + (1 - now["update"]) * now["candidate"]
+        elif name == "lstm":
+            for number, gate in enumerate(("input", "forget", "candidate", "output")):
+                squash = np.tanh if gate == "candidate" else sigmoid
+                now[gate] = squash(x_gates[number] + h_gates[number])
+            memory = now["memory"] = now["forget"] * memory + now["input"] * now["candidate"]
+            state = now["output"] * np.tanh(memory)
+        else:
+            state = np.tanh(x + h)
+        found[time] = {**now, "state": state}
+    return {name: np.stack([now[name] for now in found]) for name in found[0]}
+
+
 def recurrent(
     name: str,
     weights: Weights,
@@ -136,19 +162,25 @@ class TranslationOracle:
         return encode(self.config.cell, self.encoder, self.source[list(source_ids)], self.config.residual)
 
     def start(self, memory: np.ndarray) -> list[np.ndarray]:
-        """The decoder's first states, `tanh(W mean(h) + b)`."""
-        flat = np.tanh(memory.mean(0) @ self.own["bridge_kernel"] + self.own["bridge_bias"])
+        """The decoder's first states, `tanh(W mean(h) + b)`; without attention, of the last states."""
+        summary = pool("last" if self.config.attention == "none" else "mean", memory)
+        flat = np.tanh(summary @ self.own["bridge_kernel"] + self.own["bridge_bias"])
         return np.split(flat, self.config.decoder_layers * STATES[self.config.cell])
 
     def step(
         self, previous_id: int, states: list[np.ndarray], memory: np.ndarray
-    ) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
-        """Logits [vocabulary], states, attention [heads, source_length] of one step."""
+    ) -> tuple[np.ndarray, list[np.ndarray], np.ndarray | None]:
+        """Logits [vocabulary], states, attention [heads, source_length] (None without it) of one step."""
         name, count = self.config.cell, STATES[self.config.cell]
         y = self.target[previous_id]
-        new, context, attention = decoder_step(
-            name, self.decoder, y, memory, states[:count], self.config.attention_heads
-        )
+        attention = None
+        if self.config.attention == "none":
+            context = pool("last", memory)
+            new = recurrent_step(name, self.decoder, np.concatenate([y, context]), states[:count])
+        else:
+            new, context, attention = decoder_step(
+                name, self.decoder, y, memory, states[:count], self.config.attention_heads
+            )
         top = new[0]
         for number, weights in enumerate(self.upper, 1):
             upper = recurrent_step(name, weights, top, states[number * count : (number + 1) * count])
@@ -236,3 +268,49 @@ def bag_of_ngrams(table: np.ndarray, words: Sequence[int], longest: int, buckets
                 code = (code ^ word) * 16777619 % 2**32
             rows.append(len(table) - buckets + (code ^ code >> 16) % buckets)
     return scale * table[rows].sum(0) / max(1, len(rows)) ** 0.5
+
+
+def self_attention(weights: Weights, sequence: np.ndarray, heads: int, causal: bool) -> np.ndarray:
+    """A text [length, columns] attending to itself: [length, units] (Vaswani et al. 2017, section 3.2)."""
+    joined = []
+    per_head = [np.split(sequence @ weights[f"{name}_kernel"], heads, axis=1) for name in ("query", "key", "value")]
+    for query, key, value in zip(*per_head, strict=True):
+        rows = []
+        for time, one in enumerate(query):
+            seen = time + 1 if causal else len(sequence)
+            energies = np.exp(key[:seen] @ one / np.sqrt(len(one)))
+            rows.append(energies / energies.sum() @ value[:seen])
+        joined.append(np.array(rows))
+    return np.concatenate(joined, axis=1) @ weights["output_kernel"] + weights["output_bias"]
+
+
+def transformer_encoder(
+    weights: Weights, sequence: np.ndarray, units: int, *, blocks: int, heads: int, causal: bool, pre_norm: bool,
+    positions: bool,
+) -> np.ndarray:  # fmt: skip
+    """A text [length, columns] through a Transformer encoder (Vaswani et al. 2017, sections 3.1 to 3.5)."""
+
+    def norm(name: str, rows: np.ndarray) -> np.ndarray:
+        scaled = (rows - rows.mean(1, keepdims=True)) / np.sqrt(rows.var(1, keepdims=True) + 1e-6)
+        return scaled * weights[f"{name}/gamma"] + weights[f"{name}/beta"]
+
+    states = sequence @ weights["input_kernel"] if "input_kernel" in weights else sequence
+    states = states * np.sqrt(units)
+    if positions:
+        angles = np.outer(np.arange(len(states)), [10_000 ** (-2 * (column // 2) / units) for column in range(units)])
+        states = states + np.where(np.arange(units) % 2, np.cos(angles), np.sin(angles))
+    for block in (f"block_{number}" for number in range(blocks)):
+
+        def attend(rows: np.ndarray, block: str = block) -> np.ndarray:
+            prefix = f"{block}/attention/"
+            inner = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+            return self_attention(inner, rows, heads, causal)
+
+        def feed_forward(rows: np.ndarray, block: str = block) -> np.ndarray:
+            hidden = np.maximum(rows @ weights[f"{block}/hidden_kernel"] + weights[f"{block}/hidden_bias"], 0)
+            return hidden @ weights[f"{block}/output_kernel"] + weights[f"{block}/output_bias"]
+
+        for name, sublayer in (("attention_norm", attend), ("feed_forward_norm", feed_forward)):
+            name = f"{block}/{name}"
+            states = states + sublayer(norm(name, states)) if pre_norm else norm(name, states + sublayer(states))
+    return norm("output_norm", states) if pre_norm else states

@@ -132,6 +132,28 @@ def replace_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def hidden_directory(folder: Path) -> Iterator[Path]:
+    """Makes a folder inside another that does not stay; what a killed process leaves of it is a remainder.
+
+    Args:
+        folder: must exist.
+
+    Yields:
+        The folder, empty, under a hidden name.
+
+    Raises:
+        OutputError: the place cannot be written or the disk is full.
+    """
+    place = Path(_partial_name(str(folder / "hidden")))
+    with writing(folder):
+        place.mkdir()
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
 def recover_directory(path: str | os.PathLike[str]) -> None:
     """Puts the old folder back where a process was killed between the two renames of a replacement."""
     goal = os.path.realpath(path)

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
-from textseq.configuration import Configuration
+from textseq.batching_config import BatchingConfig
 from textseq.errors import ConfigurationError
 
 Lengths = npt.NDArray[np.integer]
@@ -29,28 +28,6 @@ _VALIDATION_GROWTH = 1.5
 # Candidate lengths a side of the search for shapes; its time grows with their product squared.
 _CANDIDATES_OF_ONE_SIDE = 256
 _CANDIDATES_OF_TWO_SIDES = 48
-
-
-class BatchingConfig(Configuration):
-    """How sentences become batches."""
-
-    token_budget: int | None = Field(
-        default=None,
-        ge=2,
-        description="Most tokens of one batch, padding counted, all sides together. Chosen from the corpus when unset.",
-    )
-    max_length: int = Field(
-        default=128, ge=2, description="Most tokens of one side of a sentence, the end-of-sentence token counted."
-    )
-    shapes: int = Field(
-        default=16, ge=1, le=64, description="Most distinct batch shapes; each is traced and compiled once."
-    )
-    padding_waste: float = Field(
-        default=0.095,
-        ge=0.0,
-        lt=1.0,
-        description="No further shapes are added once padding takes at most this part of all cells.",
-    )
 
 
 @dataclass(frozen=True, eq=False)

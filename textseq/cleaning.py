@@ -186,6 +186,22 @@ class CleaningReport:
             if reason.startswith("held_out"):
                 self.kept_overlaps.setdefault(reason, 0)
 
+    def keeps(self, line: int, reason: str | None, overlap: str | None) -> bool:
+        """Counts one example, and says whether it is kept.
+
+        Args:
+            line: where it stands.
+            reason: why it is removed; None where it is kept.
+            overlap: which key of `kept_overlaps` it counts for if it is kept; None for none.
+        """
+        if reason is not None:
+            self.remove(reason, line)
+            return False
+        self.kept += 1
+        if overlap is not None:
+            self.kept_overlaps[overlap] += 1
+        return True
+
     def remove(self, reason: str, line: int) -> None:
         """Counts one removed example."""
         self.removed[reason] += 1
@@ -318,13 +334,8 @@ def clean_pairs(
             reason = overlap
         if reason is None and config.drop_duplicates and not seen.add(hash_texts(cleaned.source, cleaned.target)):
             reason = "duplicate"
-        if reason is not None:
-            report.remove(reason, pair.line)
-            continue
-        report.kept += 1
-        if overlap is not None:
-            report.kept_overlaps[overlap] += 1
-        yield cleaned
+        if report.keeps(pair.line, reason, overlap):
+            yield cleaned
 
 
 def _fault(pair: Pair, config: CleaningConfig) -> str | None:

@@ -14,6 +14,7 @@ from textseq import __version__
 from textseq.console import open_output, print_json, print_table
 from textseq.corpus import open_bytes, read_lines_tolerant
 from textseq.errors import InputError
+from textseq.progress import TrainingProgress
 from textseq.toml_text import toml_value
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ Settings = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
 Input = Annotated[str, typer.Option("--input", metavar="F", help='A text file; "-" is standard input.')]
+OutputFolder = Annotated[str, typer.Option("--out", metavar="DIR", help="Where everything goes.")]
 Output = Annotated[str, typer.Option("--output", metavar="F", help='Where it goes; "-" is standard output.')]
 LinesAtOnce = Annotated[
     int | None,
@@ -156,6 +158,34 @@ def print_quickstart(report: QuickstartReport, as_json: bool) -> None:
         with open_output(None) as written:
             for line in report.next_steps().splitlines():
                 written.write(line)
+
+
+def run_training(title: str, train: Callable[..., Report], config: Configuration, run: str, as_json: bool) -> None:
+    """Trains, shows on standard error how it goes, and prints the report.
+
+    Args:
+        title: of the report.
+        train: takes the configuration, the run directory and `progress`.
+        config: as it was given.
+        run: the run directory.
+        as_json: print JSON.
+    """
+    with TrainingProgress() as progress:
+        report = train(config, run, progress=progress.update)
+    print_report(title, report, as_json)
+
+
+def run_quickstart(quickstart: Callable[..., QuickstartReport], out: str, as_json: bool) -> None:
+    """Runs a quickstart, shows on standard error how it goes, and prints its report.
+
+    Args:
+        quickstart: takes the folder and `progress`.
+        out: the folder.
+        as_json: print JSON.
+    """
+    with TrainingProgress() as progress:
+        report = quickstart(out, progress=progress.update)
+    print_quickstart(report, as_json)
 
 
 def print_path(path: Path, as_json: bool) -> None:

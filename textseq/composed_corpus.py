@@ -1,13 +1,56 @@
-"""Corpora that are composed by rule and ship with a package: how their files are written."""
+"""Corpora that are composed by rule and ship with a package: their words, their splits, their files."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from textseq.atomic_files import write_atomically, writing
 from textseq.errors import OutputError
+from textseq.toml_text import parse_toml
+
+_START = re.compile(r"^\w|[.?!] \w")
+
+
+def read_words(package: str, name: str) -> dict[str, Any]:
+    """One of the TOML files beside the modules of a package.
+
+    Args:
+        package: such as "nmt.phrasebook".
+        name: of the file.
+    """
+    return parse_toml(resources.files(package).joinpath(name).read_text(encoding="utf-8"), name)
+
+
+def with_capitals(text: str) -> str:
+    """The text with a capital at the start of each sentence.
+
+    Example:
+        >>> with_capitals("we ate. it was good.")
+        'We ate. It was good.'
+    """
+    return _START.sub(lambda found: found.group().upper(), text)
+
+
+def split_of(lots: Iterable[int], test_share: int, valid_share: int) -> str:
+    """The split of a text by the lots of the combinations in it: what one split holds, no other does.
+
+    Args:
+        lots: from `textseq.draw.bucket`, 0 to 999.
+        test_share: of a thousand combinations, so many are kept for the test split.
+        valid_share: so many for the validation split.
+
+    Returns:
+        "train", "valid" or "test".
+    """
+    lowest = min(lots, default=1000)
+    if lowest < test_share:
+        return "test"
+    return "valid" if lowest < test_share + valid_share else "train"
 
 
 def write_texts(directory: str | Path, texts: Mapping[str, str], owner: str) -> None:

@@ -12,11 +12,14 @@ import json
 import math
 import os
 import secrets
+import signal
 import stat
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from types import FrameType
 from typing import Any, BinaryIO, TextIO
 
 import typer
@@ -54,7 +57,8 @@ def run_command(
     remaining = [argument for argument in given if argument != TRACEBACK_OPTION]
     quiet_tensorflow()
     try:
-        code = _invoke(app, program, remaining)
+        with _terminated_as_interrupted():
+            code = _invoke(app, program, remaining)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output, `head` for example, has what it wanted
         _discard_standard_output()
@@ -71,6 +75,23 @@ def run_command(
         resumes = any(argument in resumable for argument in remaining[:1])
         print_error("interrupted; run the same command to resume" if resumes else "interrupted", prefix="")
     return code
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Answers SIGTERM as Ctrl+C, so that what a command has begun is taken away; commands may have their own answer."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _invoke(app: typer.Typer, program: str, arguments: list[str]) -> int:

@@ -15,7 +15,7 @@ import os
 import sys
 import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -102,6 +102,29 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
                     raise CorpusError(_explain_invalid(raw, error), name, number) from None
         except _READING_ERRORS as error:
             raise _unreadable(error, name, number) from None
+
+
+@contextmanager
+def writing_lines(path: str | os.PathLike[str]) -> Iterator[Callable[[str], None]]:
+    """Opens a UTF-8 file to write one line after the other, as `read_lines` reads them; yields what writes a line.
+
+    Args:
+        path: the file, which is made anew.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "corpus.en")
+        >>> with writing_lines(path) as write:
+        ...     write("A man is sleeping.")
+        >>> list(read_lines(path))
+        ['A man is sleeping.']
+    """
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+
+        def write(line: str) -> None:
+            file.write(f"{line}\n")
+
+        yield write
 
 
 def read_pairs(

@@ -27,7 +27,9 @@ from typing import Any
 import tensorflow as tf
 
 from textseq.atomic_files import remove_remainders, replace_directory, write_atomically, writing
+from textseq.backend import require_tensorflow
 from textseq.errors import ExportMismatch, OutputError
+from textseq.run_directory import RunDirectory
 from textseq.serving.kit import allowed_batch_sizes, write_kit
 from textseq.serving.native import prove
 from textseq.serving.versions import FORMAT, MARKER, exported_task, next_version
@@ -83,7 +85,7 @@ def publish(
     """
     folder = Path(out)
     check_folder(folder, task)
-    with _made(folder):
+    with made(folder):
         remove_remainders(folder)
         version = folder / str(next_version(folder))
         with replace_directory(version) as aside:
@@ -99,6 +101,24 @@ def publish(
                 raise OutputError(f"{version}: another export has just been published here; start again for the next")
         write_kit(folder, golden, {name: each.ceiling for name, each in golden.items() if each.ceiling})
     return version
+
+
+def run_to_export(run: str | os.PathLike[str], out: str | os.PathLike[str], task: str) -> RunDirectory:
+    """The run, once it is sure that an export of it could be written; nothing is.
+
+    Args:
+        run: the run directory.
+        out: as for `publish`.
+        task: of both.
+
+    Raises:
+        ConfigurationError: Keras runs on something else than TensorFlow.
+        OutputError: as `check_folder` says.
+        RunDirectoryError: there is no run of this task.
+    """
+    require_tensorflow("an export")
+    check_folder(out, task)
+    return RunDirectory.open(run, task)
 
 
 def check_folder(out: str | os.PathLike[str], task: str) -> None:
@@ -126,8 +146,12 @@ def check_folder(out: str | os.PathLike[str], task: str) -> None:
 
 
 @contextlib.contextmanager
-def _made(folder: Path) -> Iterator[None]:
-    """Makes the folder, and takes it away again where nothing came to stand in it."""
+def made(folder: Path) -> Iterator[None]:
+    """Makes the folder of an export, and takes it away again where the block fails and nothing came to stand in it.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
     with writing(folder):
         missing = [place for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
@@ -188,14 +212,21 @@ def _prove(aside: Path, version: Path, golden: Mapping[str, Golden]) -> None:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     # By its path: the process then knows that folder of this package alone.
     program, report = Path(prove.__file__).resolve().parent, aside.resolve() / prove.PROOF
-    command = [sys.executable, str(program), str(aside.resolve()), "--report", str(report)]
+    command = [sys.executable, str(program), str(aside.resolve()), "--report", str(report), "--end-with-input"]
+    # Nobody else holds the end to write to, so the system closes it with this process, however that ends.
+    read, write = os.pipe()
     try:
-        done = subprocess.run(command, env=environment, cwd=aside, capture_output=True, timeout=PROOF_SECONDS)
+        done = subprocess.run(
+            command, env=environment, cwd=aside, stdin=read, capture_output=True, timeout=PROOF_SECONDS
+        )
     except subprocess.TimeoutExpired:
         raise ExportMismatch(
             f"{version}: the export did not answer its {_count(golden)} golden inputs within {PROOF_SECONDS:.0f} "
             f"seconds; nothing was published; try again on a machine with less to do"
         ) from None
+    finally:
+        os.close(read)
+        os.close(write)
     if done.returncode not in (0, 1) or not report.is_file():
         last = (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"])[-1]
         raise ExportMismatch(

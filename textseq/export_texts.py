@@ -91,13 +91,16 @@ def _script(letter: str) -> str:
     return " ".join(words[: 2 if words[:1] and words[0] in _SHARED_WORDS else 1])
 
 
-def serving_ids(encoder: GraphTokenizer, text: Any, ceiling: int, eos_id: int, pad_id: int) -> tuple[Any, Any, Any]:
-    """Turns texts into what a model reads, inside a graph.
+def serving_ids(
+    encoder: GraphTokenizer, text: Any, ceiling: int, most_bytes: int, eos_id: int, pad_id: int
+) -> tuple[Any, Any, Any]:
+    """Turns texts into what a model reads, inside a graph: the ids that `textseq.inference.encode_cut` gives.
 
     Args:
         encoder: the tokenizer.
         text: string[batch], any bytes.
         ceiling: most tokens of a text, eos counted; of a longer text the first are read.
+        most_bytes: most bytes of a text in UTF-8; of a larger text the first characters are tokenized.
         eos_id: ends each row.
         pad_id: fills the shorter rows.
 
@@ -105,7 +108,27 @@ def serving_ids(encoder: GraphTokenizer, text: Any, ceiling: int, eos_id: int, p
         int32[batch, length] ids, with one column at least; int64[batch] tokens of each text that are read, eos not
         counted, so 0 for an empty text; bool[batch], whether a text was cut.
     """
-    return ended_ids(encoder.encode(text), ceiling, eos_id, pad_id)
+    from textseq.graph_tokenization import text_starts
+
+    start, larger = text_starts(text, most_bytes)
+    ids, lengths, longer = ended_ids(encoder.encode(start), ceiling, eos_id, pad_id)
+    return ids, lengths, longer | larger
+
+
+def text_beyond(text: bytes, most_bytes: int) -> bytes:
+    r"""A text beyond a ceiling of bytes, of which no more than the given one is ever read.
+
+    Blanks reach up to the ceiling, which cuts a character of several bytes.
+
+    Args:
+        text: UTF-8.
+        most_bytes: the ceiling.
+
+    Example:
+        >>> text_beyond(b"A dog.", 10)
+        b'A dog.   \xe8\xaa\x9e and more'
+    """
+    return text + b" " * (most_bytes - 1 - len(text)) + "\u8a9e and more".encode()
 
 
 def ended_ids(whole: Any, ceiling: int, eos_id: int, pad_id: int) -> tuple[Any, Any, Any]:

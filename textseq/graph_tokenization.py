@@ -83,5 +83,27 @@ class GraphTokenizer(tf.Module):
         return self._sentencepiece.detokenize(tf.cast(kept, tf.int32))
 
 
+def text_starts(text: tf.Tensor, most_bytes: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The first characters of each text, as `textseq.text_start.text_start` gives them.
+
+    Args:
+        text: string[batch], meant as UTF-8; what is not is read as U+FFFD first, so that the place of the cut is that
+            of the text as Python reads it.
+        most_bytes: of a start.
+
+    Returns:
+        string[batch], UTF-8; bool[batch], which are shorter than their text.
+    """
+    # U+FFFD has three bytes and stands for three at most: no text gets shorter. What is undecided in the last three
+    # bytes of the first cut begins beyond the second.
+    first = _well_formed(_bytes_of(text, most_bytes + 4))
+    start = tf.strings.unicode_transcode(_bytes_of(first, most_bytes), "UTF-8", "UTF-8", errors="ignore")
+    return start, tf.strings.length(first) > most_bytes
+
+
+def _bytes_of(text: tf.Tensor, most: int) -> tf.Tensor:
+    return tf.strings.substr(text, 0, most)
+
+
 def _well_formed(text: tf.Tensor) -> tf.Tensor:
     return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace", replacement_char=0xFFFD)

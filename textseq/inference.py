@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from textseq.configuration import Configuration
 from textseq.errors import CheckpointError, InputError, RunDirectoryError
 from textseq.identity import check_identity
 from textseq.run_directory import RunDirectory
+from textseq.text_start import text_start
 from textseq.tokenization import Tokenizer, well_formed
 
 logger = logging.getLogger(__name__)
@@ -46,30 +48,50 @@ def text_lines(lines: Sequence[str]) -> list[str]:
 
 
 def encode_cut(
-    tokenizer: Tokenizer, lines: Sequence[str], longest: int, *, noun: str, advice: str
+    tokenizer: Tokenizer, lines: Sequence[str], longest: int, most_bytes: int, *, noun: str, advice: str
 ) -> tuple[list[list[int]], frozenset[int]]:
     """The ids of each line, ending in eos, cut where a line is so long that it would take minutes or gigabytes.
 
-    What is cut is said in the log.
+    A line is cut twice: at `most_bytes`, so that what the tokenizer takes is bounded as well, and at `longest`. What is
+    cut is said in the log.
 
     Args:
         tokenizer: of the text.
         lines: from `text_lines`.
         longest: most tokens of a line, eos counted.
+        most_bytes: most bytes of a line in UTF-8, see `textseq.text_start`.
         noun: what the lines are called there, such as "lines".
         advice: what to do about it.
 
     Returns:
         The ids, and the indices of the lines that were cut.
     """
-    encoded = tokenizer.encode(lines)
-    cut = frozenset(index for index, ids in enumerate(encoded) if len(ids) >= longest)
-    if cut:
+    starts = [text_start(line, most_bytes) for line in lines]
+    encoded = tokenizer.encode(starts)
+    larger = {index for index, (start, line) in enumerate(zip(starts, lines, strict=True)) if len(start) < len(line)}
+    longer = {index for index, ids in enumerate(encoded) if len(ids) >= longest} - larger
+    if longer:
         logger.warning(
             "%d of %d %s have more than %d tokens, the longest %d; only so many are read of each: %s",
-            *(len(cut), len(lines), noun, longest - 1, max(len(encoded[index]) for index in cut), advice),
+            *(len(longer), len(lines), noun, longest - 1, max(len(encoded[index]) for index in longer), advice),
         )
-    return [[*ids[: longest - 1], tokenizer.eos_id] for ids in encoded], cut
+    if larger:
+        logger.warning(
+            "%d of %d %s have more than %d bytes; only so many, and of these %d tokens, are read of each: %s",
+            *(len(larger), len(lines), noun, most_bytes, longest - 1, advice),
+        )
+    return [[*ids[: longest - 1], tokenizer.eos_id] for ids in encoded], frozenset(longer | larger)
+
+
+@contextlib.contextmanager
+def without_warnings() -> Iterator[None]:
+    """While the block runs, nothing is said of texts that are cut: they are ours, not the user's."""
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def batched_indices(lengths: npt.NDArray[np.integer[Any]], budget: int) -> Iterator[list[int]]:

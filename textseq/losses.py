@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from keras import ops
@@ -37,6 +38,16 @@ def smoothed_cross_entropy(logits: Any, labels: Any, smoothing: float = 0.0) -> 
 
     smoothed, plain = ops.custom_gradient(forward)(logits)
     return smoothed, ops.stop_gradient(plain)
+
+
+def perplexity(loss: float) -> float:
+    """The perplexity of a mean loss in nats, `exp(loss)`; beyond a loss of 50 it grows no more.
+
+    Example:
+        >>> round(perplexity(2.0), 3)
+        7.389
+    """
+    return math.exp(min(float(loss), 50.0))
 
 
 @fused

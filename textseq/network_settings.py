@@ -1,4 +1,4 @@
-"""Settings that the recurrent networks of all tasks have, with their bounds and their meaning; defaults are a task's.
+"""Settings that the runs of all tasks have, with their bounds and their meaning; defaults are a task's.
 
 A configuration uses them as types, `state_dropout: StateDropout = 0.2`; a `Field` beside it says what is different.
 """
@@ -12,6 +12,7 @@ from pydantic import Field
 from textseq.configuration import Configuration
 from textseq.errors import ConfigurationError
 
+Seed = Annotated[int, Field(ge=0, description="Of initial weights, data order, dropout and subword sampling.")]
 CellName = Annotated[
     Literal["gru", "lstm", "simple_rnn"], Field(description="Recurrent cell: gru, lstm or simple_rnn.")
 ]

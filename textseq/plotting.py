@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -18,19 +18,16 @@ from textseq.figures import (
     LONGEST_SIDE_INCHES,
     MARKERS,
     Plot,
-    drawable_labels,
-    heat_map_axes,
     plot_style,
-    reads_right_to_left,
     require_plot_ending,
     write_figure,
 )
+from textseq.heat_map_plot import heat_map
 from textseq.metric_names import display_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_CELL_INCHES = 0.42
 # Of the scores only errors fall as things get better.
 _ERRORS = frozenset({"TER", "ECE"})
 
@@ -123,31 +120,17 @@ def attention_heat_map(
             f"attention: received shape {attention.shape}; expected (target, source) = "
             f"({len(target_pieces)}, {len(source_pieces)}), one row and one column or more"
         )
-    rows, columns = attention.shape
-    cell = min(_CELL_INCHES, LONGEST_SIDE_INCHES / max(rows, columns))
-    size = max(2.0, 13 * cell / _CELL_INCHES)
-    with matplotlib.rc_context(plot_style([*source_pieces, *target_pieces], size)):
-        across_labels, down_labels = drawable_labels(source_pieces), drawable_labels(target_pieces)
-        axes, bar_axes = heat_map_axes(columns * cell, rows * cell, across_labels, down_labels, size)
-        image = axes.imshow(attention, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto", interpolation="nearest")
-        across = reads_right_to_left(source_pieces)
-        if across:
-            axes.invert_xaxis()
-        # Without parse_math=False a pair of dollar signs would be read as a formula.
-        axes.set_xticks(range(columns), across_labels, rotation=90, parse_math=False)
-        axes.set_yticks(range(rows), down_labels, parse_math=False)
-        axes.xaxis.tick_top()
-        axes.xaxis.set_label_position("top")
-        axes.set_xlabel("source (read from right to left)" if across else "source")
-        axes.set_ylabel("target")
-        axes.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
-        axes.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
-        axes.grid(which="minor", color="#e4e4e4", linewidth=0.6)
-        axes.tick_params(which="both", length=0)
-        bar_axes.figure.colorbar(image, cax=bar_axes, label="attention weight")
-    figure = cast(Plot, axes.figure)
-    write_figure(figure, path)
-    return figure
+    return heat_map(
+        attention,
+        target_pieces,
+        source_pieces,
+        colour_label="attention weight",
+        limits=(0.0, 1.0),
+        x_label="source",
+        y_label="target",
+        side_inches=LONGEST_SIDE_INCHES,
+        path=path,
+    )
 
 
 def _finite(value: Any) -> bool:

@@ -5,16 +5,18 @@ The folders data/ and tokenizer/ are made aside and put in place at the end, so 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from textseq.batching import BatchPlan
+from textseq.batching import BatchPlan, Lengths
 from textseq.cleaning import CLEANING, CleaningReport
+from textseq.configuration import Configuration
 from textseq.counted import counted
 from textseq.prepared import Notify, fingerprint, fingerprints, prepared_before, write_json, write_prepared
 from textseq.run_directory import RunDirectory, replace_directory
+from textseq.token_sampling import TextPart, lengths_of, sampled_lengths
 from textseq.tokenization import Tokenizer
 
 
@@ -117,6 +119,41 @@ def prepare(
         shapes = [list(shape) for shape in made.plan.shapes]
         prepared = write_prepared(folder, settings, inputs, making.choices, prints, shapes=shapes)
     return opened(prepared)
+
+
+def training_lengths(config: Configuration, parts: Sequence[TextPart]) -> Lengths:
+    """Tokens of each training example, int32[examples, parts], to choose the shapes of batches by.
+
+    Args:
+        config: its seed, tokenization and batching; where subwords are sampled, the lengths are sampled ones.
+        parts: the training text, equally long.
+    """
+    settings: Any = config
+    amount, longest = settings.tokenization.sampling, settings.batching.max_length
+    if amount:
+        return sampled_lengths(parts, amount, longest, seed=settings.seed)
+    return lengths_of([part.plain for part in parts])
+
+
+def choose_plan(
+    config: Configuration, lengths: Lengths, choices: dict[str, int], token_budget: Callable[[], int]
+) -> BatchPlan:
+    """The shapes of a run's batches.
+
+    Args:
+        config: its batching.
+        lengths: int32[examples, parts], tokens of each.
+        choices: receives "batching.token_budget" where the configuration leaves it open.
+        token_budget: chooses it.
+
+    Raises:
+        ConfigurationError: the budget has no room for the longest example.
+    """
+    settings: Any = config
+    if settings.batching.token_budget is None:
+        choices["batching.token_budget"] = token_budget()
+    chosen: Any = config.with_choices(choices)
+    return BatchPlan(lengths, chosen.batching)
 
 
 def tokenizer_path(folder: Path, name: str) -> Path:

@@ -2,16 +2,61 @@
 
 from __future__ import annotations
 
+import os
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from textseq.run_directory import RunDirectory
 from textseq.run_evaluation import RunEvaluation
+from textseq.training.session import Progress
 
 SCORING = "scoring the test split, whose combinations of words were never seen in training"
 EXPORTING = "exporting, and comparing the export with the run"
+
+
+class Quickstart:
+    """The folders of a quickstart, its messages and its clock, which starts now.
+
+    Args:
+        out: the folder for everything.
+        task: of its run.
+        progress: told of messages and metrics, if anyone is.
+
+    Attributes:
+        folder: for everything.
+        data: for the text.
+        run: the run directory, which is made.
+        progress: told of messages and metrics.
+
+    Raises:
+        OutputError: the folder cannot be written.
+        RunDirectoryError: the folder holds something else.
+    """
+
+    def __init__(self, out: str | os.PathLike[str], task: str, progress: Progress | None) -> None:
+        self.folder = Path(out)
+        self.data, self.run = self.folder / "data", self.folder / "run"
+        self.progress = progress or (lambda record: None)
+        self._started = time.monotonic()
+        RunDirectory.create(self.run, task)  # refuses what holds something else, before anything is written
+
+    def tell(self, message: str) -> None:
+        """Says what happens, in one line."""
+        self.progress({"message": message})
+
+    def made(self, export: Path) -> dict[str, Any]:
+        """What every `QuickstartReport` tells of places and time, once the export is there."""
+        minutes = (time.monotonic() - self._started) / 60.0
+        return {
+            "run": self.run,
+            "export": export,
+            "learning_curve": self.run / "learning_curve.png",
+            "minutes": minutes,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

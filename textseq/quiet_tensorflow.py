@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import sys
-import tempfile
-from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+
+from textseq.serving.native.standard_error import standard_error_held_back
 
 
 def quiet_tensorflow() -> None:
@@ -40,26 +39,8 @@ class _QuietTensorFlow:
         execute = spec.loader.exec_module
 
         def execute_quietly(module: ModuleType) -> None:
-            with _standard_error_held_back():
+            with standard_error_held_back():
                 execute(module)
 
         spec.loader.exec_module = execute_quietly  # type: ignore[method-assign]
         return spec
-
-
-@contextlib.contextmanager
-def _standard_error_held_back() -> Iterator[None]:
-    """Holds back what the block, C++ included, writes to standard error, and shows it if the block fails."""
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
-        kept = os.dup(2)
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(kept, held.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ class RunEvaluation(ABC):
         step: training step of the weights.
         seed: of the training.
         baseline: file, or run directory, that the run was compared with; None for none.
+        lengths: scores by text length; empty where not asked for.
         seconds: that answering took, the building of its graph included, loading the run not.
         machine: processor and cores.
         version: of dragoman.
@@ -30,6 +32,7 @@ class RunEvaluation(ABC):
     step: int | None
     seed: int
     baseline: str | None
+    lengths: tuple[Any, ...]
     seconds: float
     machine: str
     version: str = __version__
@@ -59,6 +62,12 @@ class RunEvaluation(ABC):
     @property
     def _per_second(self) -> float:
         return self._answered / self.seconds if self.seconds > 0 else 0.0
+
+    def _command(self, program: str, *options: str) -> str:
+        """The command that measures the same, from the options that the task has for itself."""
+        parts = [program, "evaluate", "--run", self.run, *options]
+        parts += ["--baseline", self.baseline] if self.baseline else []
+        return shlex.join([*parts, "--by-length"] if self.lengths else parts)
 
     def _measured(self) -> dict[str, Any]:
         """How long it took, where, and how to measure it again, as plain values."""

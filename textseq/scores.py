@@ -131,11 +131,15 @@ class LengthScores(LengthSpan):
         lines: number of sentences; scores of a few sentences say little.
         bleu: BLEU of these sentences; None where there are none.
         chrf: chrF of these sentences; None where there are none.
+        bleu_margin: half the width of the 95 % confidence interval of BLEU; None where none was asked for.
+        chrf_margin: the same of chrF.
     """
 
     lines: int
     bleu: float | None
     chrf: float | None
+    bleu_margin: float | None = None
+    chrf_margin: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values, ready for JSON."""
@@ -265,6 +269,7 @@ def scores_by_length(
     unit: LengthUnit | None = None,
     tokenize: Tokenize = "13a",
     lowercase: bool = False,
+    resamples: int = 0,
 ) -> list[LengthScores]:
     """BLEU and chrF of the sentences of each source length.
 
@@ -278,6 +283,7 @@ def scores_by_length(
             as in Japanese, Chinese and Thai.
         tokenize: as for `translation_scores`.
         lowercase: as for `translation_scores`.
+        resamples: bootstrap resamples of each bin for its margins; 0 for none.
 
     Returns:
         `len(bounds) + 1` bins from short to long; every line is in exactly one.
@@ -294,12 +300,15 @@ def scores_by_length(
         {"sources": sources, "hypotheses": hypotheses, "references": references}
     )
     found = length_bins(sources, bounds, unit, _USUAL_BOUNDS)
-    bleu, chrf = _metric("bleu", tokenize, lowercase), _metric("chrf", tokenize, lowercase)
+    resamples = _checked_resamples(resamples, len(sources))
+    metrics: dict[MetricName, Metric] = {name: _metric(name, tokenize, lowercase) for name in ("bleu", "chrf")}
     bins: list[LengthScores] = []
     for span, chosen in found:
         texts, expected = [hypotheses[i] for i in chosen], [references[i] for i in chosen]
-        scores = [float(m.corpus_score(texts, [expected]).score) if chosen else None for m in (bleu, chrf)]
-        bins.append(LengthScores(span.shortest, span.longest, span.unit, len(chosen), *scores))
+        scores = [_corpus_score(name, one, texts, expected, resamples) for name, one in metrics.items() if chosen]
+        numbers: list[float | None] = [score.value for score in scores] or [None, None]
+        numbers += [score.margin for score in scores]
+        bins.append(LengthScores(span.shortest, span.longest, span.unit, len(chosen), *numbers))
     return bins
 
 

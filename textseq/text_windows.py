@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from textseq.batching import Batch
 from textseq.special_ids import SpecialIds
 from textseq.token_store import TokenStore
 
@@ -49,6 +50,21 @@ class TextWindows:
     def __len__(self) -> int:
         """The number of windows."""
         return len(self.lengths)
+
+    def table(self) -> npt.NDArray[np.int32]:
+        """int32[windows, 1]: their lengths, as a plan of batches takes them."""
+        return self.lengths[:, None]
+
+    def rows(self, batch: Batch) -> npt.NDArray[np.int32]:
+        """The windows of a batch, int32[batch, length]; rows that fill up a short batch hold pad.
+
+        Args:
+            batch: which of them, one a row.
+        """
+        batch_size, length = batch.shape
+        rows = np.full((batch_size, length), self._special.pad_id, dtype=np.int32)
+        rows[: len(batch.indices)] = self.padded(batch.indices, length)
+        return rows
 
     def padded(self, indices: npt.ArrayLike, length: int) -> npt.NDArray[np.int32]:
         """Windows side by side, right-padded.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from textseq.batching import BatchPlan
+from textseq.batching import BatchPlan, Lengths
 from textseq.corpus import hash_texts, read_lines
 from textseq.token_store import TokenStore
 from textseq.tokenization import Tokenizer
@@ -75,14 +75,17 @@ class SampledStores:
             self._drawn = (epoch, self._draw(epoch))
         return self._drawn[1]
 
-    def plan_of(self, epoch: int, plan: BatchPlan) -> BatchPlan:
+    def plan_of(
+        self, epoch: int, plan: BatchPlan, lengths: Callable[[Sequence[TokenStore]], Lengths] | None = None
+    ) -> BatchPlan:
         """A plan for the lengths that an epoch has.
 
         Args:
             epoch: its number, from 0.
             plan: for the plain ids.
+            lengths: of what the batches are made of, if that is not one sequence of each store.
         """
-        return plan.with_lengths(lengths_of(self.of(epoch))) if self._amount else plan
+        return plan.with_lengths((lengths or lengths_of)(self.of(epoch))) if self._amount else plan
 
     def _draw(self, epoch: int) -> tuple[TokenStore, ...]:
         """Writes the ids of one epoch, and removes those of every other."""

@@ -7,7 +7,7 @@ import hashlib
 import io
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,49 @@ def choose_vocabulary_size(pairs: int, characters: int, *, symbols: int = 0) -> 
     for_size = min(LARGEST_CHOSEN_VOCABULARY, 100 * round(13.5 * max(pairs, 0) ** 0.6 / 100))
     needed = BYTE_PIECES + len(SPECIAL_PIECES) + characters + symbols + 100
     return max(for_size, 100 * -(-needed // 100))
+
+
+def learn_vocabularies(
+    texts: Mapping[str, Callable[[], Iterable[str]]],
+    config: TokenizationConfig,
+    seed: int,
+    choices: dict[str, int],
+    notify: Callable[[str], None],
+    *,
+    named: str,
+    pairs: Callable[[int], int],
+) -> dict[str, Tokenizer]:
+    """Learns a tokenizer for each text; where the size of their vocabularies is open, it is chosen from the texts.
+
+    Args:
+        texts: by the name of the tokenizer; each call reads the lines again.
+        config: how text is cut.
+        seed: of the run.
+        choices: receives "tokenization.vocabulary_size" where it is chosen.
+        notify: told of the size.
+        named: what is learnt, such as "two vocabularies".
+        pairs: of the characters of all texts, the sentence pairs for `choose_vocabulary_size`.
+
+    Raises:
+        InputError: there is no text.
+        ConfigurationError: the size has no room for bytes, symbols and characters.
+    """
+    size = config.vocabulary_size
+    if size is None:
+        lengths, alphabets = zip(*(_characters(lines()) for lines in texts.values()), strict=True)
+        size = choose_vocabulary_size(pairs(sum(lengths)), max(alphabets), symbols=len(config.user_defined_symbols))
+        choices["tokenization.vocabulary_size"] = size
+    notify(f"learning {named} of {size:,} pieces")
+    return {name: train_tokenizer(lines(), config, vocabulary_size=size, seed=seed) for name, lines in texts.items()}
+
+
+def _characters(lines: Iterable[str]) -> tuple[int, int]:
+    """How many characters a text has, and how many different ones."""
+    total, distinct = 0, set[str]()
+    for line in lines:
+        total += len(line)
+        distinct.update(line)
+    return total, len(distinct)
 
 
 @contextlib.contextmanager

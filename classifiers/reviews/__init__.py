@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from classifiers.reviews.grammar import LABELS, NEUTRAL, Grammar, Review
-from textseq.composed_corpus import write_texts
+from textseq.composed_corpus import split_of, write_texts
 from textseq.draw import Draw, bucket
 
 __all__ = ["LabelledReview", "Reviews", "reviews"]
@@ -122,9 +122,7 @@ def _split(seed: int, review: Review) -> str:
         lots += facts
     elif any(lot < TEST_SHARE + VALID_SHARE for lot in facts):
         return ""
-    if any(lot < TEST_SHARE for lot in lots):
-        return "test"
-    return "valid" if any(lot < TEST_SHARE + VALID_SHARE for lot in lots) else "train"
+    return split_of(lots, TEST_SHARE, VALID_SHARE)
 
 
 def _words(review: Review) -> list[str]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from classifiers.reviews.lexicon import NEGATIVE, POSITIVE, Lexicon, Topic, load_lexicon, read_data
 from classifiers.reviews.scene import DeadEnd, Scene
+from textseq.composed_corpus import with_capitals
 from textseq.draw import Draw
 
 NEUTRAL = "neutral"
 LABELS = (NEGATIVE, NEUTRAL, POSITIVE)
-START = re.compile(r"^\w|[.?!] \w")
 # Chances in a hundred.
 OPENER, SECOND_PATTERN, FACT = 25, 30, 20
 
@@ -82,7 +81,7 @@ class Grammar:
         except DeadEnd:
             return None
         return Review(
-            text=START.sub(lambda found: found.group().upper(), " ".join(sentences)),
+            text=with_capitals(" ".join(sentences)),
             label=label,
             templates=tuple(pattern.name for pattern in patterns),
             combinations=tuple(scene.combinations),

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from textseq.composed_corpus import read_words
 
 POSITIVE, NEGATIVE = "positive", "negative"
 OPPOSITE = {POSITIVE: NEGATIVE, NEGATIVE: POSITIVE}
@@ -101,7 +96,7 @@ class Lexicon:
 
 def read_data(name: str) -> dict[str, Any]:
     """One of the package's TOML files."""
-    return tomllib.loads(files("classifiers.reviews").joinpath(name).read_text(encoding="utf-8"))
+    return read_words("classifiers.reviews", name)
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nmt.phrasebook.grammar import Grammar, Sentence
-from textseq.composed_corpus import write_texts
+from textseq.composed_corpus import split_of, write_texts
 from textseq.draw import Draw, bucket
 
 __all__ = ["PhrasePair", "Phrasebook", "phrasebook"]
@@ -104,9 +104,7 @@ def phrasebook(seed: int = 1) -> Phrasebook:
 
 def _split(seed: int, sentence: Sentence) -> str:
     lots = [bucket(seed, combination) for combination in sentence.combinations]
-    if any(lot < TEST_SHARE for lot in lots):
-        return "test"
-    return "valid" if any(lot < TEST_SHARE + VALID_SHARE for lot in lots) else "train"
+    return split_of(lots, TEST_SHARE, VALID_SHARE)
 
 
 def _words(sentence: Sentence) -> list[str]:

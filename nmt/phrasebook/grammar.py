@@ -11,9 +11,9 @@ from nmt.phrasebook.clause import Clause
 from nmt.phrasebook.lexicon import Lexicon, VerbEntry, load_lexicon, read_data
 from nmt.phrasebook.nouns import PERSONAL, NounDraw, pronoun_phrase
 from nmt.phrasebook.phrases import Noun, NounPhrase, Phrase
+from textseq.composed_corpus import with_capitals
 from textseq.draw import Draw
 
-START = re.compile(r"^\w|[.?!] \w")
 SLOT = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 MODALS = ("can", "can", "must", "have to", "want", "want", "would", "should")
 PAST_MODALS = ("could", "had to", "wanted")
@@ -351,5 +351,4 @@ def _combinations(template: Template, filled: dict[str, Any]) -> tuple[str, ...]
 
 
 def _render(parts: tuple[str | tuple[str, str], ...], text_of: Callable[[str, str], str]) -> str:
-    text = "".join(part if isinstance(part, str) else text_of(*part) for part in parts)
-    return START.sub(lambda found: found.group().upper(), text)
+    return with_capitals("".join(part if isinstance(part, str) else text_of(*part) for part in parts))

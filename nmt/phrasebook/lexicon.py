@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
 from nmt.phrasebook.clause import Verb
 from nmt.phrasebook.english import EnglishVerb, add_s, comparative
 from nmt.phrasebook.german import GermanNoun, GermanVerb
 from nmt.phrasebook.phrases import Adjective, Noun, Phrase, Place
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from textseq.composed_corpus import read_words
 
 GENDERS = {"der": "m", "die": "f", "das": "n"}
 # Drawn by rule rather than from a list: a personal name, a pronoun.
@@ -66,7 +60,7 @@ class Lexicon:
 
 def read_data(name: str) -> dict[str, Any]:
     """One of the package's TOML files."""
-    return tomllib.loads(files("nmt.phrasebook").joinpath(name).read_text(encoding="utf-8"))
+    return read_words("nmt.phrasebook", name)
 
 
 @lru_cache(maxsize=1)

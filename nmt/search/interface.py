@@ -35,7 +35,7 @@ class StepModel(Protocol):
     def start(self, encoded: Any, beam: int) -> Any:
         """Returns the state before the first token: a nested tuple of tensors [batch, beam, ...]."""
 
-    def step(self, previous_ids: Tensor, state: Any, encoded: Any) -> tuple[Tensor, Any, Tensor]:
+    def step(self, previous_ids: Tensor, state: Any, encoded: Any) -> tuple[Tensor, Any, Tensor | None]:
         """Reads one token a hypothesis.
 
         Args:
@@ -44,7 +44,8 @@ class StepModel(Protocol):
             encoded: what `encode` returned, or some rows of it.
 
         Returns:
-            log_probabilities float[batch, beam, vocabulary], state, attention float[batch, beam, source_length].
+            log_probabilities float[batch, beam, vocabulary], state, attention float[batch, beam, source_length] or,
+            of a model without, None.
         """
 
 

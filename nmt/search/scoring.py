@@ -8,6 +8,12 @@ from keras import ops
 
 from nmt.search.interface import SpecialIds, StepModel, Tensor
 from nmt.search.loop import take_ids, while_loop
+from textseq.errors import InputError
+
+NO_ATTENTION = (
+    "attention: this model has none, its model.attention is none; leave attention and alignments out, or train one "
+    "with model.attention=additive"
+)
 
 
 class ForcedScores(NamedTuple):
@@ -41,6 +47,9 @@ def score(
             without bos, right-padded with pad.
         special_ids: pad, bos and eos; a Tokenizer has them.
         attention: return it too; it takes batch * n * length * source_length floats.
+
+    Raises:
+        InputError: attention is asked of a model that has none.
     """
     target_ids = ops.cast(target_ids, "int32")
     encoded = model.encode(ops.cast(source_ids, "int32"))
@@ -63,6 +72,8 @@ def score_encoded(
     stored: tuple[Tensor, ...] = (ops.zeros((length, batch, count), dtype="float32"),)
     if attention:
         _, _, weights = model.step(inputs_by_time[0], state, encoded)
+        if weights is None:
+            raise InputError(NO_ATTENTION)
         stored += (ops.zeros((length, batch, count, ops.shape(weights)[2]), dtype="float32"),)
 
     def body(time: Tensor, state: Any, stored: tuple[Tensor, ...]) -> tuple[Tensor, Any, tuple[Tensor, ...]]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from classifiers import choices
 from classifiers.choices import choose_epochs, choose_sizes, resolve
 from classifiers.config import Config
 
@@ -80,9 +79,3 @@ def test_one_that_is_given_is_not_joined_by_the_other(given_one: str) -> None:
     neither = config.with_overrides(["training.unroll=false", "training.compiled=false"])
     kept = resolve(neither, data(1_000_000)).training
     assert (kept.unroll, kept.compiled) == (False, False)
-
-
-def test_precision_is_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
-    for precision in ("float32", "bfloat16"):
-        monkeypatch.setattr(choices, "fastest_precision", lambda precision=precision: precision)
-        assert resolve(Config(), data(10)).training.precision == precision

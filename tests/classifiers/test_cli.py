@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,29 +17,11 @@ import classifiers
 from classifiers import cli
 from classifiers.explanation import Explanation, WordWeight
 from classifiers.prediction import Prediction
+from tests.command_line_stand_ins import Command, FakeConfig, FakeModel, StandIns, command_of
 from textseq.command_line import LINES_AT_ONCE
-from textseq.console import run_command
-from textseq.errors import CorpusError, RunDirectoryError
-from textseq.serving.client_errors import ServerUnavailable
+from textseq.errors import CorpusError
 
 COMMANDS = ("quickstart", "pretrain", "train", "predict", "evaluate", "explain", "export", "serve", "rollback")
-
-
-class StandIns:
-    """Takes the place of the library's public names and keeps what they were called with."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-
-    def function(self, name: str, result: object = None) -> Callable[..., object]:
-        def call(*arguments: Any, **options: Any) -> object:
-            progress = options.pop("progress", None)
-            if progress is not None:
-                progress({"message": f"{name} begins"})
-            self.calls.append((name, arguments, options))
-            return result
-
-        return call
 
 
 class Report:
@@ -61,31 +40,10 @@ class Report:
         return "Next:\n  classifiers predict\n"
 
 
-class FakeConfig:
-    def __init__(self, source: str = "defaults", overrides: Sequence[str] = ()) -> None:
-        self.source = source
-        self.overrides = list(overrides)
-
-    @classmethod
-    def from_toml(cls, path: str | Path) -> FakeConfig:
-        return cls(str(path))
-
-    def with_overrides(self, overrides: Sequence[str]) -> FakeConfig:
-        return FakeConfig(self.source, overrides)
-
-
-class FakeClassifier:
+class FakeClassifier(FakeModel):
     """Empty text has the prior; "?" is not sure; "long" is cut; "both" has two labels, "none" has none."""
 
-    def __init__(self, stand_ins: StandIns) -> None:
-        self.stand_ins = stand_ins
-        self.config = SimpleNamespace(corpus=SimpleNamespace(label_separator=";"))
-
-    def load(self, run: str) -> FakeClassifier:
-        if run == "none":
-            raise RunDirectoryError("none: no run here")
-        self.stand_ins.calls.append(("load", (run,), {}))
-        return self
+    config = SimpleNamespace(corpus=SimpleNamespace(label_separator=";"))
 
     def predict(self, lines: Sequence[str], **options: Any) -> list[Prediction]:
         self.stand_ins.calls.append(("predict", (list(lines),), options))
@@ -114,28 +72,15 @@ class FakeClassifier:
         ]
 
 
-class FakeRemote:
-    """A classifier on a server: what several labels are joined with is not known there."""
+class FakeRemote(FakeModel):
+    """A classifier on a server: what several labels are joined with is known once some were."""
 
-    def __init__(self, stand_ins: StandIns) -> None:
-        self.stand_ins = stand_ins
-
-    def connect(self, url: str, model: str | None, **options: Any) -> FakeRemote:
-        if url == "http://nobody:1":
-            raise ServerUnavailable("http://nobody:1: no connection")
-        self.stand_ins.calls.append(("connect", (url, model), options))
-        return self
+    separator = ", "
 
     def predict(self, lines: Sequence[str]) -> list[Prediction]:
         self.stand_ins.calls.append(("predict", (list(lines),), {}))
-        predictions = FakeClassifier(StandIns()).predict(lines, abstain=False)
-        return [replace(each, labels=(";".join(each.labels),) if each.labels else ()) for each in predictions]
-
-    def __enter__(self) -> FakeRemote:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stand_ins.calls.append(("close", (), {}))
+        self.separator = ";"
+        return FakeClassifier(StandIns()).predict(lines, abstain=False)
 
 
 @pytest.fixture
@@ -150,40 +95,13 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> StandIns:
         "Classifier": FakeClassifier(stand_ins),
         "RemoteClassifier": FakeRemote(stand_ins),
     }
-    for name, value in names.items():
-        # Into the namespace itself: asking the package for the name it has now would load TensorFlow.
-        monkeypatch.setitem(vars(classifiers), name, value)
+    stand_ins.replace(monkeypatch, classifiers, names)
     return stand_ins
-
-
-class Standard:
-    """Standard input and output as bytes."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, given: bytes, terminal: bool = False) -> None:
-        self.out = io.BytesIO()
-        self.err = io.StringIO()
-        stdin = io.TextIOWrapper(io.BytesIO(given))
-        monkeypatch.setattr(stdin, "isatty", lambda: terminal)
-        monkeypatch.setattr(sys, "stdin", stdin)
-        # An encoding that cannot hold the text: what is printed must not depend on the locale.
-        self.text_out = io.TextIOWrapper(self.out, encoding="ascii", errors="replace")
-        monkeypatch.setattr(self.text_out, "isatty", lambda: terminal)
-        monkeypatch.setattr(sys, "stdout", self.text_out)
-        monkeypatch.setattr(sys, "stderr", self.err)
-
-
-Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Command:
-    def call(*arguments: str, given: bytes = b"", terminal: bool = False) -> tuple[int, str, str]:
-        with monkeypatch.context() as patch:
-            standard = Standard(patch, given, terminal)
-            code = run_command(cli.app, "classifiers", arguments, resumable=("train", "pretrain", "quickstart"))
-        return code, standard.out.getvalue().decode("utf-8"), standard.err.getvalue()
-
-    return call
+    return command_of(cli.app, "classifiers", ("train", "pretrain", "quickstart"), monkeypatch)
 
 
 # Training -----------------------------------------------------------------------------------------------------------
@@ -458,23 +376,16 @@ def test_a_server_and_a_run_answer_in_the_same_form(
     there = command("predict", "--server", "grpc://h:1", "--model", "m", "--timeout", "3", *form, given=given)
     assert here == there
     assert stand_ins.calls[-3:] == [
-        ("connect", ("grpc://h:1", "m"), {"labels": None, "timeout": 3.0}),
+        ("connect", ("grpc://h:1", "m"), {"timeout": 3.0}),
         ("predict", (["ein Ü", "", "long", "\xff "],), {}),
         ("close", (), {}),
     ]
 
 
-def test_several_labels_of_a_server_stay_as_they_are_joined(stand_ins: StandIns, command: Command) -> None:
+def test_several_labels_of_a_server_are_joined_as_the_export_joins_them(stand_ins: StandIns, command: Command) -> None:
     given = b"both\nnone\n"
     here = command("predict", "--run", "x", given=given)
     assert command("predict", "--server", "http://h:1", given=given) == here == (0, "bad;good\t0.7500\n\t0.7500\n", "")
-
-
-def test_labels_are_read_from_a_file(stand_ins: StandIns, command: Command, tmp_path: Path) -> None:
-    (tmp_path / "labels.txt").write_text("bad\ngood\n")
-    options = ("--server", "http://h:1", "--labels", str(tmp_path / "labels.txt"), "--json")
-    assert command("predict", *options, given=b"a\n")[0] == 0
-    assert stand_ins.calls[0] == ("connect", ("http://h:1", None), {"labels": ["bad", "good"], "timeout": 60.0})
 
 
 @pytest.mark.parametrize(
@@ -483,9 +394,7 @@ def test_labels_are_read_from_a_file(stand_ins: StandIns, command: Command, tmp_
         ((), 2, "received neither of --run and --server, expected one: --run DIR, or --server URL"),
         (("--server", "http://h:1", "--run", "x"), 2, "received both of --run and --server, expected one"),
         (("--run", "x", "--model", "m"), 2, "--model is the name on a server; add --server, or leave it out"),
-        (("--run", "x", "--labels", "l"), 2, "--labels: a run knows its labels; add --server, or leave it out"),
         (("--server", "http://h:1", "--abstain"), 2, "--abstain with --server: an export answers always"),
-        (("--server", "http://h:1", "--labels", "missing"), 2, "missing: "),
         (("--server", "http://nobody:1"), 1, "http://nobody:1: no connection"),
     ],
 )
@@ -518,6 +427,25 @@ def test_explain_to_a_file_is_plain(stand_ins: StandIns, command: Command) -> No
     assert "\x1b" not in out
     assert "empty: prior" in out
     assert stand_ins.calls[1] == ("explain", (["schön", ""],), {"method": "gradients", "label": None})
+
+
+def test_explain_writes_a_file_without_colour(stand_ins: StandIns, command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "explained.txt"
+    code, shown, err = command("explain", "--run", "r", "--output", str(out), given=b"fine\n", terminal=True)
+    assert (code, shown, err) == (0, "", "")
+    assert out.read_text(encoding="utf-8") == command("explain", "--run", "r", given=b"fine\n")[1]
+    assert "\x1b" not in out.read_text(encoding="utf-8")
+
+
+def test_explain_writes_a_page_and_json_beside_it(stand_ins: StandIns, command: Command, tmp_path: Path) -> None:
+    page, out = tmp_path / "page.html", tmp_path / "out.jsonl"
+    options = ("--html", str(page), "--output", str(out))
+    code, shown, err = command("explain", "--run", "r", *options, given=b"fine\n")
+    assert (code, shown) == (2, "")
+    assert "--output with --html: the page holds all; leave --output out, or add --json for both" in err
+    assert command("explain", "--run", "r", *options, "--json", given=b"fine\n") == (0, "", "")
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert json.loads(out.read_text(encoding="utf-8"))["label"] == "good"
 
 
 def test_explain_as_json_is_a_line_for_each(stand_ins: StandIns, command: Command) -> None:

@@ -311,6 +311,17 @@ def test_what_is_wrong_is_said(
     assert "\n" not in str(caught.value)
 
 
+def test_a_folder_whose_name_reads_as_several_labels_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "train/sad, angry/1.txt", "Oh.")
+    write(tmp_path, "train/glad/1.txt", "Ah.")
+    words = "train/sad, angry: the label 'sad, angry' holds ',', which separates the labels of a text; set corpus."
+    with pytest.raises(CorpusError, match=re.escape(words)):
+        list(read_labelled(tmp_path / "train", CorpusConfig(multi_label=True)))
+    for settings in ({"multi_label": True, "label_separator": ";"}, {}):
+        found = read_labelled(tmp_path / "train", CorpusConfig(**settings))
+        assert [text.labels for text in found] == [("glad",), ("sad, angry",)]
+
+
 def test_a_quote_that_is_never_closed_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("classifiers.corpus._LARGEST_FIELD", 1000)
     path = write(tmp_path, "x.csv", GOOD_CSV + '1,"' + "more\n" * 1000)

@@ -6,7 +6,6 @@ import io
 import json
 import math
 import re
-from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +14,7 @@ from rich.console import Console
 
 from classifiers.explanation import Explanation, WordWeight, html_page
 from classifiers.prediction import Prediction
+from tests.html_document import Document
 
 
 def film(**changes: object) -> Explanation:
@@ -55,30 +55,6 @@ def printed(explanation: Explanation, *, colour: bool, width: int = 200) -> str:
     console = Console(file=stream, color_system=system, force_terminal=colour, width=width, legacy_windows=False)  # type: ignore[arg-type]
     console.print(explanation)
     return stream.getvalue()
-
-
-class Document(HTMLParser):
-    """Collects elements and text, and checks that every element is closed in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag != "meta":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def test_the_top_words() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
 import json
 import shutil
@@ -71,7 +72,7 @@ print(json.dumps([described, answers]))
 TEXT = {"text": ["string", [None]]}
 ANSWER = {"label": ["string", [None]], "probability": ["float32", [None]], "truncated": ["bool", [None]]}
 SIGNATURES = {
-    "serving_default": [TEXT, {**ANSWER, "probabilities": ["float32", [None, 3]]}],
+    "serving_default": [TEXT, {**ANSWER, "labels": ["string", [None, 3]], "probabilities": ["float32", [None, 3]]}],
     "explain": [
         TEXT,
         {
@@ -119,6 +120,7 @@ def called(classifier: Classifier) -> Serve:
         found = classify(tf.constant(texts, tf.string, shape=[len(texts)]))
         assert not found["truncated"].numpy()[[len(text) < LONGEST_TEXT for text in texts]].any()
         assert [found[name].shape.as_list()[0] for name in NAMES] == [len(texts)] * 3
+        assert found["labels"].numpy().tolist() == [[label.encode() for label in classifier.labels]] * len(texts)
         labels, probability, probabilities = (found[name].numpy() for name in NAMES)
         return [label.decode() for label in labels], probability.tolist(), probabilities.tolist()
 
@@ -176,7 +178,12 @@ def test_every_signature_is_proved(version: Path) -> None:
     assert report["differences"] == report["imported"] == report["foreign_operations"] == []
     assert report["refused_operations"] == []
     assert min(report["inputs"].values()) > 20
-    assert sum(golden["explain"]["outputs"]["truncated"]) == 1
+    assert {name: sum(each["outputs"]["truncated"]) for name, each in golden.items()} == {
+        "explain": 2,
+        "serving_default": 1,
+    }
+    guide = (version.parent / "kit" / "README.md").read_text(encoding="utf-8")
+    assert "| 65,536 tokens, 2,097,152 bytes |" in guide and "| 1,024 tokens, 131,072 bytes |" in guide
     assert 0 in golden["explain"]["outputs"]["word_count"]
 
 
@@ -247,6 +254,14 @@ def test_no_label_is_an_empty_string(several: Classifier, lines: list[str]) -> N
 def test_an_export_of_several_labels(multi_label_run: Path, tmp_path: Path) -> None:
     folder = export(multi_label_run, tmp_path / "out")
     assert (folder / "assets.extra" / "labels.txt").read_text(encoding="utf-8") == "bad\nfilm\ngood\n"
+    outputs = json.loads((folder / "assets.extra" / "golden.json").read_text())["signatures"]["serving_default"][
+        "outputs"
+    ]
+    given = {tuple(each) for each in outputs["given"]}
+    assert len(given) > 1 and all(len(each) == 3 for each in given)
+    for answer, row in zip(outputs["label"], outputs["given"], strict=True):
+        said = base64.b64decode(answer["b64"]).decode().split(",")
+        assert said == ([label for label, yes in zip(("bad", "film", "good"), row, strict=True) if yes] or [""])
 
 
 @pytest.mark.slow

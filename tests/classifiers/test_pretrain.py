@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import shutil
@@ -17,6 +16,7 @@ from classifiers.pretraining_config import LanguageModelConfig, PretrainingConfi
 from classifiers.pretraining_data import PretrainingData, prepare_pretraining_data
 from classifiers.pretraining_task import PretrainingTask
 from classifiers.starting_point import StartingPoint
+from tests.run_outcome import Killed, outcome
 from textseq.errors import ConfigurationError, RunDirectoryError
 from textseq.run_directory import RunDirectory
 from textseq.training.task import Task
@@ -28,7 +28,6 @@ SETTINGS = (
     *("training.epochs=2", "training.warmup_steps=4", "training.log_steps=3", "training.tensorboard=false"),
     "training.learning_rate=0.01",
 )
-TIMES = ("tokens_per_second", "seconds_validating")
 
 
 @pytest.fixture(scope="module")
@@ -97,29 +96,6 @@ def test_the_weights_reach_a_starting_point(finished: Path) -> None:
         np.testing.assert_array_equal(array, best.tensors["weights"][name])
 
 
-class Killed(BaseException):
-    """Stands for a SIGKILL in this process: nothing in the library catches it."""
-
-
-def outcome(run: Path) -> dict[str, Any]:
-    directory = RunDirectory.open(run, "pretraining")
-    checkpoint, best = directory.read_checkpoint(), directory.read_best()
-    assert checkpoint is not None
-    assert best is not None
-    hashes = {
-        f"{kind} {stem} {name}": hashlib.sha256(array.tobytes()).hexdigest()
-        for kind, tensors in (("checkpoint", checkpoint.tensors), ("best", best.tensors))
-        for stem, arrays in tensors.items()
-        for name, array in arrays.items()
-    }
-    state = json.loads(json.dumps(checkpoint.state))
-    assert state["finished"]
-    del state["seconds"], state["window"]["seconds"]
-    metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    metrics = [{key: value for key, value in record.items() if key not in TIMES} for record in metrics]
-    return {"state": state, "best": (best.step, best.state), "metrics": metrics, **hashes}
-
-
 def test_killed_and_resumed_it_ends_with_the_same_bits(
     tmp_path: Path, config: PretrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +119,7 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(
     told: list[str] = []
     pretrain(config, killed, progress=lambda record: told.append(str(record.get("message", ""))))
     assert f"resuming at step {steps // 2 + 2}, epoch 2" in told
-    assert outcome(killed) == outcome(whole)
+    assert outcome(killed, "pretraining") == outcome(whole, "pretraining")
 
 
 def test_the_loss_is_the_mean_over_both_directions(task: PretrainingTask) -> None:

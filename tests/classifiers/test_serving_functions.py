@@ -13,11 +13,12 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("tensorflow_text")
 
-from classifiers.classifier import Classifier  # noqa: E402
+from classifiers.classifier import LONGEST_TEXT_BYTES, Classifier  # noqa: E402
 from classifiers.explain import explain_encoded  # noqa: E402
 from classifiers.golden_examples import golden_examples  # noqa: E402
-from classifiers.serving_functions import LONGEST_EXPLAINED, ServingFunctions  # noqa: E402
+from classifiers.serving_functions import LONGEST_EXPLAINED, LONGEST_EXPLAINED_BYTES, ServingFunctions  # noqa: E402
 from textseq.inference import text_lines  # noqa: E402
+from textseq.text_start import text_start  # noqa: E402
 
 module: Any = importlib.import_module("classifiers.serving_functions")
 
@@ -50,12 +51,16 @@ def explained(trained_classifier: Classifier) -> Any:
 
 def assert_equal(received: Rows, classifier: Classifier, texts: list[str], longest: int = LONGEST_EXPLAINED) -> None:
     lines = text_lines(texts)
-    expected = explain_encoded(classifier, lines, classifier.encode(lines).cut(longest))
+    starts = [text_start(line, module.LONGEST_EXPLAINED_BYTES) for line in lines]
+    expected = explain_encoded(classifier, starts, classifier.encode(starts).cut(longest))
     counts = received["word_count"].tolist()
     assert counts == [len(each.words) for each in expected]
     assert received["words"].shape == received["weights"].shape == (len(texts), max(counts, default=0))
     assert [label.decode() for label in received["label"]] == [each.label for each in expected]
-    assert received["truncated"].tolist() == [each.prediction.truncated for each in expected]
+    cut = [start != line for start, line in zip(starts, lines, strict=True)]
+    assert received["truncated"].tolist() == [
+        each.prediction.truncated or larger for each, larger in zip(expected, cut, strict=True)
+    ]
     probabilities = [each.prediction.probabilities[each.label] for each in expected]
     np.testing.assert_allclose(received["probability"], probabilities, rtol=0, atol=1e-5)
     for words, weights, count, each in zip(received["words"], received["weights"], counts, expected, strict=True):
@@ -99,6 +104,15 @@ def test_bounded_passes_and_a_ceiling(trained_classifier: Classifier, monkeypatc
     assert 0 < received["truncated"].sum() < len(TEXTS)
 
 
+@pytest.mark.parametrize("most", [16, 17, 18, 19])
+def test_a_ceiling_of_bytes(trained_classifier: Classifier, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(module, "LONGEST_EXPLAINED_BYTES", most)
+    texts = ["the film is 語語 fine", "lovely", "lovely" + " " * 20 + "awful", "größer ሰው 😀😀"]
+    received = called(trained_classifier)(texts)
+    assert_equal(received, trained_classifier, texts)
+    assert received["truncated"].tolist() == [True, False, True, True]
+
+
 def test_several_labels(multi_label_run: Path) -> None:
     classifier = Classifier.load(multi_label_run)
     assert_equal(called(classifier)(TEXTS), classifier, TEXTS)
@@ -123,7 +137,13 @@ def test_golden_examples_go_beyond_the_ceiling(
 ) -> None:
     monkeypatch.setattr("classifiers.golden_examples.LONGEST_EXPLAINED", 30)
     golden = golden_examples(trained_classifier, [text.encode() for text in TEXTS])
-    assert golden["serving_default"].outputs["truncated"] == [False] * len(TEXTS)
-    assert golden["explain"].outputs["truncated"][-1]
+    assert golden["serving_default"].outputs["truncated"] == [*[False] * len(TEXTS), True]
+    assert golden["explain"].outputs["truncated"][-2:] == [True, True]
+    for name, most in (("serving_default", LONGEST_TEXT_BYTES), ("explain", LONGEST_EXPLAINED_BYTES)):
+        text = golden[name].inputs["text"][-1]
+        assert text.startswith(TEXTS[0].encode() + b"  ") and len(text) > most
+        assert golden[name].ceiling.endswith(f" tokens, {most:,} bytes")
+        first, last = golden[name].outputs["probability"][0], golden[name].outputs["probability"][-1]
+        assert first == pytest.approx(last, abs=1e-6)
     assert golden["explain"].outputs["words"][2] == []
     assert not caplog.records

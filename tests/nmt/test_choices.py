@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from nmt import choices
 from nmt.choices import check_heads, choose_epochs, choose_sizes, resolve
 from nmt.config import Config
 from textseq.errors import ConfigurationError
@@ -58,12 +57,6 @@ def test_resolve_is_done_once() -> None:
 def test_unrolled_for_long_trainings_only(pairs: int, epochs: int, unroll: bool) -> None:
     config = Config().with_overrides([f"training.epochs={epochs}"])
     assert resolve(config, pairs, {}).training.unroll is unroll
-
-
-def test_precision_is_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
-    for precision in ("float32", "bfloat16"):
-        monkeypatch.setattr(choices, "fastest_precision", lambda precision=precision: precision)
-        assert resolve(Config(), 10, {}).training.precision == precision
 
 
 @pytest.mark.parametrize(

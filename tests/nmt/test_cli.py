@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import lzma
 import re
@@ -20,30 +19,11 @@ from hypothesis import strategies as st
 
 import nmt
 from nmt import cli
+from tests.command_line_stand_ins import Command, FakeConfig, FakeModel, StandIns, command_of
 from tests.textseq.serving.stub_server import Stub, rest_server
 from textseq.command_line import LINES_AT_ONCE
-from textseq.console import run_command
-from textseq.errors import RunDirectoryError
-from textseq.serving.client_errors import ServerUnavailable
 
 COMMANDS = ("quickstart", "train", "translate", "evaluate", "score", "export", "serve", "rollback")
-
-
-class StandIns:
-    """Takes the place of the library's public names and keeps what they were called with."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-
-    def function(self, name: str, result: object = None) -> Callable[..., object]:
-        def call(*arguments: Any, **options: Any) -> object:
-            progress = options.pop("progress", None)
-            if progress is not None:
-                progress({"message": f"{name} begins"})
-            self.calls.append((name, arguments, options))
-            return result
-
-        return call
 
 
 class Report:
@@ -59,34 +39,14 @@ class Report:
         return "Next:\n  nmt translate\n"
 
 
-class FakeConfig:
-    def __init__(self, source: str = "defaults", overrides: Sequence[str] = ()) -> None:
-        self.source = source
-        self.overrides = list(overrides)
-
-    @classmethod
-    def from_toml(cls, path: str | Path) -> FakeConfig:
-        return cls(str(path))
-
-    def with_overrides(self, overrides: Sequence[str]) -> FakeConfig:
-        return FakeConfig(self.source, overrides)
-
-
 def translation(text: str, n_best: Sequence[str] = ()) -> SimpleNamespace:
     best = tuple(translation(each) for each in n_best)
     plain = {"translation": text, "n_best": [each.text for each in best], "attention": [[1.0]]}
     return SimpleNamespace(text=text, n_best=best, alignment=[(0, 0), (2, 1)], to_dict=lambda: plain)
 
 
-class FakeTranslator:
-    def __init__(self, stand_ins: StandIns) -> None:
-        self.stand_ins = stand_ins
-
-    def load(self, run: str) -> FakeTranslator:
-        if run == "none":
-            raise RunDirectoryError("none: no run here")
-        self.stand_ins.calls.append(("load", (run,), {}))
-        return self
+class FakeTranslator(FakeModel):
+    aligns = True
 
     def translate(self, lines: Sequence[str], **options: Any) -> list[SimpleNamespace]:
         self.stand_ins.calls.append(("translate", (list(lines),), options))
@@ -98,29 +58,15 @@ class FakeTranslator:
         return [translation(line.upper()) for line in lines]
 
 
-class FakeRemote:
+class FakeRemote(FakeModel):
     """A translator on a server, whose beam holds two."""
 
-    def __init__(self, stand_ins: StandIns) -> None:
-        self.stand_ins = stand_ins
-        self.aligns = True
-
-    def connect(self, url: str, model: str | None, **options: Any) -> FakeRemote:
-        if url == "http://nobody:1":
-            raise ServerUnavailable("http://nobody:1: no connection")
-        self.stand_ins.calls.append(("connect", (url, model), options))
-        return self
+    aligns = True
 
     def translate(self, lines: Sequence[str], **options: Any) -> list[SimpleNamespace]:
         self.stand_ins.calls.append(("translate", (list(lines),), options))
         count = min(options["n_best"], 2)
         return [translation(f"<{line}>", [f"<{line}>{rank}" for rank in range(count)]) for line in lines]
-
-    def __enter__(self) -> FakeRemote:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stand_ins.calls.append(("close", (), {}))
 
 
 @pytest.fixture
@@ -137,39 +83,13 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> StandIns:
         "Translator": FakeTranslator(stand_ins),
         "RemoteTranslator": FakeRemote(stand_ins),
     }
-    for name, value in names.items():
-        # Into the namespace itself: asking the package for the name it has now would load TensorFlow.
-        monkeypatch.setitem(vars(nmt), name, value)
+    stand_ins.replace(monkeypatch, nmt, names)
     return stand_ins
 
 
-class Standard:
-    """Standard input and output as bytes."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, given: bytes, terminal: bool = False) -> None:
-        self.out = io.BytesIO()
-        self.err = io.StringIO()
-        stdin = io.TextIOWrapper(io.BytesIO(given))
-        monkeypatch.setattr(stdin, "isatty", lambda: terminal)
-        monkeypatch.setattr(sys, "stdin", stdin)
-        # An encoding that cannot hold the text: what is printed must not depend on the locale.
-        self.text_out = io.TextIOWrapper(self.out, encoding="ascii", errors="replace")
-        monkeypatch.setattr(sys, "stdout", self.text_out)
-        monkeypatch.setattr(sys, "stderr", self.err)
-
-
 @pytest.fixture
-def nmt_command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
-    def command(*arguments: str, given: bytes = b"", terminal: bool = False) -> tuple[int, str, str]:
-        with monkeypatch.context() as patch:
-            standard = Standard(patch, given, terminal)
-            code = run_command(cli.app, "nmt", arguments, resumable=("train",))
-        return code, standard.out.getvalue().decode("utf-8"), standard.err.getvalue()
-
-    return command
-
-
-Command = Callable[..., tuple[int, str, str]]
+def nmt_command(monkeypatch: pytest.MonkeyPatch) -> Command:
+    return command_of(cli.app, "nmt", ("train",), monkeypatch)
 
 
 def test_train_hands_over_files_and_settings(stand_ins: StandIns, nmt_command: Command) -> None:
@@ -367,6 +287,12 @@ def test_translate_as_json(stand_ins: StandIns, nmt_command: Command) -> None:
         {"translation": "<>", "n_best": ["<>0", "<>1"]},
     ]
     assert stand_ins.calls[1][2] == {"beam": None, "n_best": 2, "attention": True}
+
+
+def test_a_run_without_attention_gives_json_without_alignment(stand_ins: StandIns, nmt_command: Command) -> None:
+    vars(nmt)["Translator"].aligns = False
+    assert nmt_command("translate", "--run", "x", "--json", given=b"a\n")[0] == 0
+    assert stand_ins.calls[1][2]["attention"] is False
 
 
 def test_translate_draws(stand_ins: StandIns, nmt_command: Command) -> None:

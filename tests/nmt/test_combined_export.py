@@ -35,7 +35,27 @@ def test_the_translator_is_exported_aside_and_combined(monkeypatch: pytest.Monke
     monkeypatch.setattr(combination, "combine", combine)
     monkeypatch.setattr(combination, "check_classifier", lambda place: None)
     assert combined_export("runs/x", "exported", tmp_path / "both") == tmp_path / "both" / "1"
-    assert not places[0].parent.exists()
+    hidden = places[0].parent
+    assert hidden.parent == tmp_path / "both" and hidden.name.startswith(".hidden-")
+    assert list((tmp_path / "both").iterdir()) == []
+
+
+def test_a_failure_leaves_nothing_and_remainders_are_swept_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    importlib.import_module("nmt.export")
+    from textseq.serving import combination
+
+    def export(run: Any, out: Path) -> Path:
+        raise OutputError("no more room")
+
+    monkeypatch.setattr(sys.modules["nmt.export"], "export", export)
+    monkeypatch.setattr(combination, "check_classifier", lambda place: None)
+    with pytest.raises(OutputError, match="no more room"):
+        combined_export("runs/x", "exported", tmp_path / "both")
+    assert not (tmp_path / "both").exists()
+    (tmp_path / "there" / ".hidden-00000000-999999999.partial").mkdir(parents=True)  # of a killed process
+    with pytest.raises(OutputError, match="no more room"):
+        combined_export("runs/x", "exported", tmp_path / "there")
+    assert list((tmp_path / "there").iterdir()) == []
 
 
 def test_a_folder_of_something_else_is_refused_first(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def test_every_key_is_explained() -> None:
     ("override", "words"),
     [
         ("model.cell=gur", 'model.cell: received "gur", expected '),
+        ("model.attention=dot", 'model.attention: received "dot", expected '),
         ("model.embedding_units=0", "model.embedding_units: received 0, expected 1 or more"),
         ("model.state_dropout=1", "model.state_dropout: received 1, expected less than 1"),
         ("training.learning_rate=0", "training.learning_rate: received 0, expected more than 0"),
@@ -42,6 +43,20 @@ def test_what_is_wrong_is_named(override: str, words: str) -> None:
         Config().with_overrides([override])
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_from_before_the_attention_could_be_chosen_has_it(tmp_path: Path) -> None:
+    lines = Config().to_toml().splitlines()
+    old = [line for line in lines if not line.startswith("attention = ")]
+    assert len(old) == len(lines) - 1
+    (tmp_path / "config.toml").write_text("\n".join(old), encoding="utf-8")
+    assert Config.from_toml(tmp_path / "config.toml").model.attention == "additive"
+
+
+def test_no_attention_can_be_said_in_a_file_and_on_the_command_line(tmp_path: Path) -> None:
+    config = Config().with_overrides(["model.attention=none"])
+    (tmp_path / "config.toml").write_text(config.to_toml(), encoding="utf-8")
+    assert Config.from_toml(tmp_path / "config.toml").model.attention == "none"
 
 
 def test_sizes() -> None:

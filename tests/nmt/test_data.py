@@ -14,7 +14,7 @@ from nmt.config import Config, CorpusConfig, TranslationTokenizationConfig
 from nmt.data import TranslationData, choose_token_budget, prepare_data
 from nmt.translation_data import PreparationReport
 from textseq import token_sampling
-from textseq.batching import BatchingConfig
+from textseq.batching_config import BatchingConfig
 from textseq.cleaning import CleaningConfig
 from textseq.corpus import read_lines, sentence_key
 from textseq.errors import ConfigurationError, CorpusError, RunDirectoryError

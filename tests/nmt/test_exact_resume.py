@@ -7,7 +7,6 @@ score), and the metrics; all but times.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
@@ -22,10 +21,9 @@ import pytest
 
 from nmt.config import Config
 from nmt.train import train
-from textseq.run_directory import RunDirectory
+from tests.run_outcome import Killed, outcome
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMES = ("target_tokens_per_second", "seconds_validating")
 SETTINGS = (
     *("tokenization.sampling=0.2", "model.word_dropout=0.1", "batching.token_budget=1024"),
     *("training.epochs=2", "training.log_steps=3", "training.checkpoint_minutes=0", "training.warmup_steps=4"),
@@ -52,7 +50,8 @@ if kind == "step":
         return arrays(self, batch, epoch)
     TranslationTask.arrays = arrays_or_die
 if kind == "validation":
-    from textseq.run_directory import RunDirectory
+    from tests.run_outcome import Killed, outcome
+from textseq.run_directory import RunDirectory
     append = RunDirectory.append_metrics
     def append_or_die(self, record):
         if "best" in record and record["step"] >= at:
@@ -64,35 +63,9 @@ main()
 """
 
 
-class Killed(BaseException):
-    """Stands for a SIGKILL in this process: nothing in the library catches it."""
-
-
 @pytest.fixture(scope="module")
 def config(tiny_config: Config) -> Config:
     return tiny_config.with_overrides(SETTINGS)
-
-
-def _outcome(run: Path) -> dict[str, Any]:
-    directory = RunDirectory.open(run, "nmt")
-    checkpoint, best = directory.read_checkpoint(), directory.read_best()
-    assert checkpoint is not None
-    assert best is not None
-    hashes = {
-        f"{kind} {stem} {name}": hashlib.sha256(array.tobytes()).hexdigest()
-        for kind, tensors in (("checkpoint", checkpoint.tensors), ("best", best.tensors))
-        for stem, arrays in tensors.items()
-        for name, array in arrays.items()
-    }
-    state = json.loads(json.dumps(checkpoint.state))
-    assert state["finished"]
-    del state["seconds"], state["window"]["seconds"]
-    metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    metrics = [{key: value for key, value in record.items() if key not in TIMES} for record in metrics]
-    report = json.loads((run / "report.json").read_text())
-    for key in ("run", "minutes", "peak_memory_gib", "machine"):
-        del report[key]
-    return {"state": state, "best": (best.step, best.state), "metrics": metrics, "report": report, **hashes}
 
 
 def test_killed_once_in_this_process(tmp_path: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +90,7 @@ def test_killed_once_in_this_process(tmp_path: Path, config: Config, monkeypatch
     told: list[str] = []
     train(config, killed, progress=lambda record: told.append(str(record.get("message", ""))))
     assert f"resuming at step {steps // 2 + 2}, epoch 2" in told
-    assert _outcome(killed) == _outcome(whole)
+    assert outcome(killed, "nmt") == outcome(whole, "nmt")
 
 
 def _command(config_path: Path, run: Path, kind: str, at: int) -> list[str]:
@@ -140,7 +113,7 @@ def config_path(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Pat
 def unkilled(config_path: Path) -> dict[str, Any]:
     run = config_path.parent / "unkilled"
     subprocess.run(_command(config_path, run, "none", 0), env=_environment(), check=True, capture_output=True)
-    return _outcome(run)
+    return outcome(run, "nmt")
 
 
 @pytest.mark.slow
@@ -150,7 +123,7 @@ def test_killed_at_a_point(tmp_path: Path, config_path: Path, unkilled: dict[str
     first = subprocess.run(_command(config_path, run, kind, at), env=_environment(), check=False, capture_output=True)
     assert first.returncode == -signal.SIGKILL
     subprocess.run(_command(config_path, run, "none", 0), env=_environment(), check=True, capture_output=True)
-    assert _outcome(run) == unkilled
+    assert outcome(run, "nmt") == unkilled
 
 
 @pytest.mark.slow
@@ -181,4 +154,4 @@ def test_killed_from_outside_at_any_instant(tmp_path: Path, config_path: Path, u
             break
         assert code == -signal.SIGKILL
         kills += 1
-    assert _outcome(run) == unkilled
+    assert outcome(run, "nmt") == unkilled

@@ -124,10 +124,14 @@ def test_every_signature_is_proved(version: Path) -> None:
     assert sorted(golden) == sorted(report["inputs"]) == SIGNATURES
     assert report["differences"] == report["imported"] == report["foreign_operations"] == []
     assert min(report["inputs"].values()) > 20
-    # Also nothing at all, more than was asked for, and what is beyond the ceiling.
+    # Also nothing at all, more than was asked for, and what is beyond the ceilings.
     assert all({"b64": ""} in each["inputs"]["text"] for each in golden.values())
     assert max(golden["n_best"]["inputs"]["n"]) > max(golden["n_best"]["outputs"]["count"])
-    assert sum(golden["score"]["outputs"]["truncated"]) == 1
+    cut = {name: sum(each["outputs"]["truncated"]) for name, each in golden.items()}
+    assert cut == {"align": 1, "n_best": cut["n_best"], "score": 3, "serving_default": 1}
+    guide = (version.parent / "kit" / "README.md").read_text(encoding="utf-8")
+    assert "| 512 tokens, 65,536 bytes |" in guide
+    assert "| 512 tokens, 65,536 bytes of the text; 2,048 tokens, 262,144 bytes of the translation |" in guide
 
 
 def test_an_altered_weight(tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

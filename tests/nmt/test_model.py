@@ -18,6 +18,7 @@ from keras import ops
 from nmt.config import ModelConfig
 from nmt.model import TranslationModel
 from nmt.search import score
+from textseq.errors import InputError
 from textseq.losses import smoothed_cross_entropy
 from textseq.special_ids import SpecialIds
 
@@ -39,6 +40,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "untied": {"tied_embeddings": False},
     "separate": {"joint": False},
     "separate, untied": {"joint": False, "tied_embeddings": False},
+    "no attention": {"attention": "none"},
+    "no attention, all": {
+        "attention": "none",
+        "cell": "lstm",
+        "layer_norm": True,
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "residual": True,
+        "tied_embeddings": False,
+        "joint": False,
+    },
     "all": {
         "cell": "lstm",
         "attention_heads": 2,
@@ -137,13 +149,18 @@ def test_model_follows_the_equations(name: str) -> None:
     logits = model(source_ids, target_input_ids)
     encoded = model.encode(source_ids)
     states = model.start(encoded)
-    np.testing.assert_array_equal(encoded.source_mask, source_ids != SPECIAL.pad_id)
+    attends = OPTIONS[name].get("attention") != "none"
     memories = [oracle.encode(source) for source, _ in SENTENCES]
     expected_states = [oracle.start(memory) for memory in memories]
     for row, memory in enumerate(memories):
-        # [heads, source_length, memory_units / heads] -> [source_length, memory_units]
-        values = np.concatenate(list(np.array(encoded.memory[row])), axis=1)
-        np.testing.assert_allclose(values[: len(memory)], memory, atol=1e-5)
+        if attends:
+            np.testing.assert_array_equal(encoded.source_mask[row], source_ids[row] != SPECIAL.pad_id)
+            # [heads, source_length, memory_units / heads] -> [source_length, memory_units]
+            values = np.concatenate(list(np.array(encoded.memory[row])), axis=1)
+            np.testing.assert_allclose(values[: len(memory)], memory, atol=1e-5)
+        else:
+            # The forward half has read up to the last token, the backward half back to the first.
+            np.testing.assert_allclose(encoded.summary[row], np.append(memory[-1, :4], memory[0, 4:]), atol=1e-5)
         for state, expected in zip(states, expected_states[row], strict=True):
             np.testing.assert_allclose(state[row, 0], expected, atol=1e-5)
     for time in range(target_input_ids.shape[1]):
@@ -157,8 +174,11 @@ def test_model_follows_the_equations(name: str) -> None:
             )
             np.testing.assert_allclose(logits[row, time], expected, atol=1e-5)
             np.testing.assert_allclose(log_probabilities[row, 0], log_softmax(expected), atol=1e-5)
-            np.testing.assert_allclose(attention[row, 0, : len(source)], weights.mean(0), atol=1e-5)
-            assert not np.array(attention)[row, 0, len(source) :].any()
+            if attends:
+                np.testing.assert_allclose(attention[row, 0, : len(source)], weights.mean(0), atol=1e-5)
+                assert not np.array(attention)[row, 0, len(source) :].any()
+            else:
+                assert attention is None
             for state, expected_state in zip(states, expected_states[row], strict=True):
                 np.testing.assert_allclose(state[row, 0], expected_state, atol=1e-5)
 
@@ -200,7 +220,11 @@ def test_tied_embeddings_are_one_matrix(joint: bool, tied: bool, matrices: int) 
 
 
 words = st.lists(st.integers(4, VOCABULARY - 1), max_size=5).map(lambda ids: [*ids, SPECIAL.eos_id])
-PADDING_MODELS = {"gru": model_of(attention_heads=2), "all": model_of(**{**OPTIONS["all"], "joint": True})}
+PADDING_MODELS = {
+    "gru": model_of(attention_heads=2),
+    "all": model_of(**{**OPTIONS["all"], "joint": True}),
+    "no attention": model_of(**{**OPTIONS["no attention, all"], "joint": True}),
+}
 
 
 @settings(max_examples=6, deadline=None)
@@ -224,8 +248,9 @@ def test_padding_and_company_change_nothing(
             np.testing.assert_allclose(state[row], state_alone[0], atol=1e-5)
 
 
-def test_loss_and_gradients_do_not_depend_on_padding() -> None:
-    model = model_of(**OPTIONS["all"])
+@pytest.mark.parametrize("name", ["all", "no attention, all"])
+def test_loss_and_gradients_do_not_depend_on_padding(name: str) -> None:
+    model = model_of(**OPTIONS[name])
     loss, expected = gradients_of(model, arrays_of(SENTENCES, model.target_vocabulary_size))
     padded_loss, gradients = gradients_of(model, arrays_of(SENTENCES, model.target_vocabulary_size, (3, 2)))
     np.testing.assert_allclose(padded_loss, loss, rtol=1e-6)
@@ -249,8 +274,9 @@ def test_a_row_of_no_sentence_changes_nothing_and_stays_finite() -> None:
         np.testing.assert_allclose(filled_gradients[path], gradient, atol=1e-6)
 
 
-def test_hypotheses_of_a_beam_do_not_see_each_other() -> None:
-    model = model_of(**{**OPTIONS["all"], "joint": True})
+@pytest.mark.parametrize("name", ["all", "no attention, all"])
+def test_hypotheses_of_a_beam_do_not_see_each_other(name: str) -> None:
+    model = model_of(**{**OPTIONS[name], "joint": True})
     source_ids = arrays_of(SENTENCES)[0]
     encoded = model.encode(source_ids)
     previous = np.array([[4, 5, 6]] * len(SENTENCES), "int32")
@@ -258,9 +284,26 @@ def test_hypotheses_of_a_beam_do_not_see_each_other() -> None:
     for hypothesis in range(3):
         one, states, attention = model.step(previous[:, hypothesis : hypothesis + 1], model.start(encoded, 1), encoded)
         np.testing.assert_allclose(wide[:, hypothesis], one[:, 0], atol=1e-5)
-        np.testing.assert_allclose(wide_attention[:, hypothesis], attention[:, 0], atol=1e-5)
+        if name == "all":
+            np.testing.assert_allclose(wide_attention[:, hypothesis], attention[:, 0], atol=1e-5)
         for wide_state, state in zip(wide_states, states, strict=True):
             np.testing.assert_allclose(wide_state[:, hypothesis], state[:, 0], atol=1e-5)
+
+
+def test_without_attention_a_sentence_is_one_vector_of_fixed_size_and_no_weight_is_left_over() -> None:
+    model = model_of(attention="none")
+    for length in (1, 7):
+        encoded = model.encode(padded([[4] * length + [SPECIAL.eos_id]] * 2))
+        assert [tuple(array.shape) for array in encoded] == [(2, 8)]
+    names = {weight.path.split("/")[-1] for weight in model.decoder.trainable_weights}
+    assert names == {"input_kernel", "input_bias", "state_kernel", "state_bias"}
+
+
+def test_attention_is_refused_where_there_is_none() -> None:
+    source_ids, _, target_label_ids = arrays_of(SENTENCES)
+    message = r"attention: this model has none, its model.attention is none; leave attention and alignments out"
+    with pytest.raises(InputError, match=message):
+        score(model_of(attention="none"), source_ids, target_label_ids, SPECIAL, attention=True)
 
 
 def test_dropout_while_training_only_and_by_the_seed() -> None:
@@ -304,7 +347,7 @@ def test_word_dropout_never_touches_pad_bos_eos(ids: list[int]) -> None:
 WORD_DROPPING = model_of(word_dropout=1 - 1e-7)
 
 
-@pytest.mark.parametrize("name", ["gru", "all"])
+@pytest.mark.parametrize("name", ["gru", "all", "no attention"])
 def test_unrolled_training_is_the_same(name: str) -> None:
     models = [model_of(unroll=unroll, **OPTIONS[name]) for unroll in (False, True)]
     results = [gradients_of(model, arrays_of(SENTENCES, model.target_vocabulary_size)) for model in models]
@@ -335,7 +378,7 @@ def test_the_seed_decides_the_initial_weights() -> None:
             assert (np.array(weight) != np.array(weight_other)).any(), weight.path
 
 
-JAX_OPTIONS = ["lstm", "layer_norm"]
+JAX_OPTIONS = ["lstm", "layer_norm", "no attention"]
 
 
 def test_jax_gives_the_same_loss_and_gradients(tmp_path: Path) -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from nmt import remote_translator
 from nmt.remote_translator import RemoteTranslator
+from tests.textseq.serving.client_stand_in import ClientStandIn
+from textseq.serving import remote_model
 from textseq.serving.client import Client
 from textseq.serving.client_errors import InvalidAnswer
-from textseq.serving.model_description import ModelMetadata, SignatureDescription
 
 LOWEST = float(np.finfo(np.float32).min)
 ANSWERS: dict[str, dict[str, list[Any]]] = {
@@ -43,32 +43,16 @@ ANSWERS: dict[str, dict[str, list[Any]]] = {
 LINES = ["a dog", ""]
 
 
-class FakeClient:
-    address = "http://there"
-    model = "nmt"
-
-    def __init__(self, answers: Mapping[str, Mapping[str, list[Any]]] = ANSWERS) -> None:
-        self.answers = answers
-        self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.closed = False
-
-    def predict(self, inputs: Mapping[str, Sequence[Any]], signature: str) -> dict[str, list[Any]]:
-        self.asked.append((signature, dict(inputs)))
-        return dict(self.answers[signature])
-
-    def metadata(self) -> ModelMetadata:
-        return ModelMetadata(self.model, 1, {name: SignatureDescription({}, {}) for name in self.answers})
-
-    def close(self) -> None:
-        self.closed = True
+def client_of(answers: Mapping[str, Mapping[str, list[Any]]] = ANSWERS) -> ClientStandIn:
+    return ClientStandIn("nmt", answers)
 
 
-def translator_of(client: FakeClient) -> RemoteTranslator:
+def translator_of(client: ClientStandIn) -> RemoteTranslator:
     return RemoteTranslator(cast(Client, client))
 
 
 def test_lines_become_translations() -> None:
-    client = FakeClient()
+    client = client_of()
     with translator_of(client) as translator:
         first, second = translator.translate(LINES)
     assert client.asked == [("serving_default", {"text": LINES})]
@@ -79,7 +63,7 @@ def test_lines_become_translations() -> None:
 
 
 def test_attention_is_cut_to_each_line() -> None:
-    first, second = translator_of(FakeClient()).translate(LINES, attention=True)
+    first, second = translator_of(client_of()).translate(LINES, attention=True)
     assert first.source_pieces == ("▁a", "▁dog", "</s>")
     assert first.alignment == [(0, 0), (1, 1)]
     assert first.attention is not None and first.attention.dtype == np.float32
@@ -89,7 +73,7 @@ def test_attention_is_cut_to_each_line() -> None:
 
 
 def test_the_best_few_are_cut_to_their_count() -> None:
-    client = FakeClient()
+    client = client_of()
     first, second = translator_of(client).translate(LINES, n_best=2)
     assert client.asked[1] == ("n_best", {"text": LINES, "n": [2, 2]})
     assert [(each.text, each.score) for each in first.n_best] == [("ein Hund", -0.25), ("der Hund", -0.75)]
@@ -98,35 +82,35 @@ def test_the_best_few_are_cut_to_their_count() -> None:
 
 def test_what_was_cut_is_said(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="nmt"):
-        translations = translator_of(FakeClient()).translate(LINES, attention=True)
+        translations = translator_of(client_of()).translate(LINES, attention=True)
     assert [each.truncated for each in translations] == [False, True]
     assert "1 line is longer than the model reads; only the first part was translated" in caplog.text
 
 
-def test_exports_of_older_releases_translate() -> None:
-    answers = {"serving_default": {"translation": ["ein Hund", ""], "score": [-0.25, -1.5]}}
-    translator = translator_of(FakeClient(answers))
-    assert not translator.aligns and translator_of(FakeClient()).aligns
+def test_exports_without_attention_translate() -> None:
+    answers = {"serving_default": ANSWERS["serving_default"]}
+    translator = translator_of(client_of(answers))
+    assert not translator.aligns and translator_of(client_of()).aligns
     assert [str(each) for each in translator.translate(LINES)] == ["ein Hund", ""]
 
 
 def test_a_model_that_does_not_translate_is_named() -> None:
     answers = {"serving_default": {"label": ["good", "bad"], "probability": [0.9, 0.8]}}
     with pytest.raises(InvalidAnswer) as caught:
-        translator_of(FakeClient(answers)).translate(LINES)
+        translator_of(client_of(answers)).translate(LINES)
     assert str(caught.value) == (
-        "http://there: model nmt gives label, probability, expected translation; is it a translator?"
+        "http://there: model nmt gives label, probability, expected translation and truncated; is it a translator?"
     )
 
 
 def test_the_names_that_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
 
-    def connect(*arguments: Any, **options: Any) -> FakeClient:
+    def connect(*arguments: Any, **options: Any) -> ClientStandIn:
         calls.append((arguments, options))
-        return FakeClient()
+        return client_of()
 
-    monkeypatch.setattr(remote_translator, "connect", connect)
+    monkeypatch.setattr(remote_model, "connect", connect)
     RemoteTranslator.connect("http://h:1", timeout=3.0)
     RemoteTranslator.connect("http://h:1", "mine")
     assert calls == [(("http://h:1", ("nmt", "combined")), {"timeout": 3.0}), (("http://h:1", "mine"), {})]

@@ -13,11 +13,11 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("tensorflow_text")
 
-from nmt.ceilings import LONGEST_SOURCE, LONGEST_TARGET  # noqa: E402
+from nmt.ceilings import LONGEST_SOURCE, LONGEST_SOURCE_BYTES, LONGEST_TARGET, LONGEST_TARGET_BYTES  # noqa: E402
 from nmt.golden_examples import golden_examples  # noqa: E402
 from nmt.serving_functions import ServingFunctions  # noqa: E402
 from nmt.translator import Translator  # noqa: E402
-from textseq.export_texts import golden_texts  # noqa: E402
+from textseq.export_texts import golden_texts, text_beyond  # noqa: E402
 
 Call = Callable[..., dict[str, Any]]
 LOWEST = np.finfo(np.float32).min
@@ -210,14 +210,15 @@ def test_a_likelier_translation_has_the_higher_log_probability(call: Call, lines
 def test_the_ceiling_of_texts_is_said(name: str, call: Call, translator: Translator) -> None:
     fits = "é" * 255  # in two bytes, two tokens each, besides one for the start of a word
     assert len(translator.source_tokenizer.encode([fits])[0]) == LONGEST_SOURCE - 1
-    found = call(name, **inputs_for(name, ["a", fits, fits + "é", fits + "é" * 99_000]))
-    assert found.pop("truncated").tolist() == [False, False, True, True]
+    blanks = fits + " " * (LONGEST_SOURCE_BYTES - 1 - 2 * 255)  # the ceiling of bytes cuts what follows
+    found = call(name, **inputs_for(name, ["a", fits, fits + "é", fits + "é" * 99_000, blanks + "é"]))
+    assert found.pop("truncated").tolist() == [False, False, True, True, True]
     for value in found.values():
         # What is beyond the ceiling is not read.
         if value.dtype.kind == "f":
-            np.testing.assert_allclose(value[2:], value[[1, 1]], rtol=1e-5, atol=1e-4)
+            np.testing.assert_allclose(value[2:], value[[1, 1, 1]], rtol=1e-5, atol=1e-4)
         else:
-            assert value[2:].tolist() == value[[1, 1]].tolist()
+            assert value[2:].tolist() == value[[1, 1, 1]].tolist()
 
 
 def test_the_ceiling_of_scored_translations_is_said(
@@ -237,6 +238,22 @@ def test_the_ceiling_of_scored_translations_is_said(
     end = translator.score(["a dog"], [fits])[0] - cut
     assert end < 0 and short > whole
     assert "2 of 4 translations have more than 2047 tokens" in caplog.text
+
+
+def test_the_ceilings_of_bytes_are_those_of_the_run(call: Call, translator: Translator) -> None:
+    cut = text_beyond(b"a dog", LONGEST_SOURCE_BYTES).decode()
+    whole = cut.split("語")[0] + "a"
+    lines = [cut, whole, "a dog"]
+    found = call("serving_default", text=lines)
+    here = translator.translate(lines)
+    assert found["truncated"].tolist() == [each.truncated for each in here] == [True, False, False]
+    assert [text.decode() for text in found["translation"]] == [each.text for each in here]
+    assert found["translation"][0] == found["translation"][2]
+    targets = [text_beyond(b"ein Hund", LONGEST_TARGET_BYTES).decode(), "ein Hund"]
+    found = call("score", text=["a dog"] * 2, translation=targets)
+    scores, cuts = translator.score_and_cuts(["a dog"] * 2, targets)
+    assert found["truncated"].tolist() == [True, False] and cuts == {0}
+    np.testing.assert_allclose(found["log_probability"], scores, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import io
 import json
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.translation import Translation
+from tests.html_document import Document
 from textseq.errors import InputError
-
-VOID = {"br", "meta", "img"}
 
 
 def german() -> Translation:
@@ -41,33 +39,6 @@ def german() -> Translation:
             dtype=np.float32,
         ),
     )
-
-
-class Document(HTMLParser):
-    """Collects elements and text, and checks that every element is closed in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def count(self, tag: str) -> int:
-        return sum(name == tag for name, _ in self.elements)
 
 
 def test_prints_as_its_text_and_shows_its_fields() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmt.ceilings import LONGEST_SOURCE, LONGEST_TARGET
+from nmt.ceilings import LONGEST_SOURCE, LONGEST_SOURCE_BYTES, LONGEST_TARGET
 from nmt.config import Config
 from nmt.search import beam_search
 from nmt.translation import Translation
@@ -329,16 +329,26 @@ def test_a_line_of_100_000_characters_is_cut_and_it_is_said(
     same(other, translator.translate(["b"], beam=1)[0])
     assert (short.truncated, other.truncated) == (False, False)
     tokens = len(translator.source_tokenizer.encode([line])[0])
-    assert long.truncated is (tokens >= LONGEST_SOURCE)
+    assert long.truncated and long.to_dict()["truncated"] is True
     assert len(long.source_pieces) == min(tokens + 1, LONGEST_SOURCE)
-    if long.truncated:
-        assert long.to_dict()["truncated"] is True
-        assert caplog.messages == [
-            f"1 of 3 lines have more than {LONGEST_SOURCE - 1} tokens, the longest {tokens}; only so many are read of "
-            "each: put every sentence on a line of its own"
-        ]
-    else:
-        assert (long.text, caplog.messages) == ("", [])
+    assert caplog.messages == [
+        f"1 of 3 lines have more than {LONGEST_SOURCE_BYTES} bytes; only so many, and of these {LONGEST_SOURCE - 1} "
+        "tokens, are read of each: put every sentence on a line of its own"
+    ]
+    if not tokens:
+        assert long.text == ""
+
+
+def test_a_line_of_many_tokens_is_cut_and_it_is_said(translator: Translator, caplog: pytest.LogCaptureFixture) -> None:
+    line = "word " * 2_000
+    short, long = translator.translate(["a", line], beam=1)
+    assert (short.truncated, long.truncated) == (False, True)
+    assert len(long.source_pieces) == LONGEST_SOURCE
+    tokens = len(translator.source_tokenizer.encode([line])[0])
+    assert caplog.messages == [
+        f"1 of 2 lines have more than {LONGEST_SOURCE - 1} tokens, the longest {tokens}; only so many are read of "
+        "each: put every sentence on a line of its own"
+    ]
 
 
 def test_the_ceiling_cuts_no_token_too_many(translator: Translator, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -15,6 +16,7 @@ import pytest
 
 from textseq import atomic_files
 from textseq.atomic_files import (
+    hidden_directory,
     is_remainder,
     output_error,
     recover_directory,
@@ -224,6 +226,20 @@ def test_an_exception_in_the_block_leaves_the_old_folder(tmp_path: Path, error: 
         raise error
     assert (place / "a").read_text() == "old"
     assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_a_hidden_folder_goes_with_the_block_and_is_a_remainder(tmp_path: Path) -> None:
+    for error in (None, KeyboardInterrupt, OSError):
+        with pytest.raises(error) if error else contextlib.nullcontext(), hidden_directory(tmp_path) as folder:
+            assert folder.parent == tmp_path and is_remainder(folder.name)
+            (folder / "file").write_text("x")
+            remove_remainders(tmp_path)  # of dead processes only
+            assert (folder / "file").exists()
+            if error:
+                raise error
+        assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OutputError, match="does not exist"), hidden_directory(tmp_path / "none"):
+        pass
 
 
 def test_a_removed_folder_is_gone(tmp_path: Path) -> None:

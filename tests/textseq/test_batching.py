@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textseq.batching import Batch, BatchingConfig, BatchPlan, inference_batches, validation_batches
+from textseq.batching import Batch, BatchPlan, inference_batches, validation_batches
+from textseq.batching_config import BatchingConfig
 from textseq.errors import ConfigurationError
 
 

@@ -23,6 +23,8 @@ from textseq.command_line import (
     print_quickstart,
     print_report,
     refuse_same_file,
+    run_quickstart,
+    run_training,
     setting,
 )
 from textseq.configuration import Configuration
@@ -139,6 +141,28 @@ def test_a_quickstart_says_what_is_next(capfdbinary: pytest.CaptureFixture[bytes
     assert "BLEU" in shown and shown.endswith("Next:\n  tool work\n")
     print_quickstart(Quickstart(), as_json=True)
     assert capfdbinary.readouterr().out == b'{"bleu": 36.5}\n'
+
+
+def test_a_training_and_a_quickstart_are_told_of_their_progress(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    calls: list[Any] = []
+
+    def train(config: Any, run: str, *, progress: Callable[[dict[str, Any]], None]) -> Report:
+        progress({"message": "training"})
+        calls.append((config, run))
+        return Report()
+
+    def quickstart(out: str, *, progress: Callable[[dict[str, Any]], None]) -> Quickstart:
+        progress({"message": "starting"})
+        calls.append(out)
+        return Quickstart()
+
+    config = Config()
+    run_training("Training", train, config, "runs/x", True)
+    run_quickstart(quickstart, "there", True)
+    shown = capfdbinary.readouterr()
+    assert shown.out == b'{"bleu": 36.5}\n' * 2
+    assert shown.err.splitlines() == [b"training", b"starting"]
+    assert calls == [(config, "runs/x"), "there"]
 
 
 def test_chunks() -> None:

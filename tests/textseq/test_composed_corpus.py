@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from textseq.composed_corpus import run_writer, write_texts
+from textseq.composed_corpus import read_words, run_writer, split_of, with_capitals, write_texts
 from textseq.errors import OutputError
 
 
@@ -34,6 +34,30 @@ def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("mine")
     with pytest.raises(OutputError, match="taken: a file stands where a folder is expected; move it or choose another"):
         write_texts(tmp_path / "taken", {"a": "b"}, "the book's")
+
+
+def test_words_stand_beside_the_modules_of_a_package() -> None:
+    assert read_words("nmt.phrasebook", "templates.toml")["template"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("élan? yes. no! a.b", "Élan? Yes. No! A.b"),
+        ("we ate. 3 times", "We ate. 3 times"),
+        ("", ""),
+    ],
+)
+def test_sentences_begin_with_a_capital(text: str, shown: str) -> None:
+    assert with_capitals(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("lots", "split"),
+    [([], "train"), ([999, 70], "train"), ([70, 69], "valid"), ([45], "valid"), ([44, 50], "test"), ([999, 0], "test")],
+)
+def test_one_combination_that_is_held_out_decides_the_split(lots: list[int], split: str) -> None:
+    assert split_of(lots, 45, 25) == split
 
 
 def test_the_command_hands_over_seed_and_directory(

@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from textseq.errors import ExportMismatch, OutputError
+from textseq.errors import ExportMismatch, OutputError, RunDirectoryError
 from textseq.serving.native.prove import GOLDEN, PROOF
 
 tf = pytest.importorskip("tensorflow")
 
 from textseq import export  # noqa: E402
-from textseq.export import Golden, publish  # noqa: E402
+from textseq.export import Golden, publish, run_to_export  # noqa: E402
+from textseq.run_directory import RunDirectory  # noqa: E402
 
 TEXTS = [b"", b"one", "größer ሰው".encode(), b"\xff\x00", b"a longer line of text", b"two", b"x" * 300]
 
@@ -260,3 +261,16 @@ def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         published(tmp_path / "out")
     assert "more" not in str(caught.value)
     assert names(tmp_path) == []
+
+
+def test_a_run_is_exported_to_a_folder_of_its_task_only(tmp_path: Path) -> None:
+    RunDirectory.create(tmp_path / "run", "shouting")
+    out = tmp_path / "out"
+    assert run_to_export(tmp_path / "run", out, "shouting").path == tmp_path / "run"
+    assert not out.exists()
+    with pytest.raises(RunDirectoryError, match="whispering"):
+        run_to_export(tmp_path / "run", out, "whispering")
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match="holds something else"):
+        run_to_export(tmp_path / "run", out, "shouting")

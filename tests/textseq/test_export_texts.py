@@ -8,10 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from textseq import export_texts
 from textseq.errors import RunDirectoryError
-from textseq.export_texts import GOLDEN_LINES, PIECES_OF_A_SCRIPT, golden_texts, read_golden_texts, serving_ids
+from textseq.export_texts import (
+    GOLDEN_LINES,
+    PIECES_OF_A_SCRIPT,
+    golden_texts,
+    read_golden_texts,
+    serving_ids,
+    text_beyond,
+)
+from textseq.text_start import text_start
 from textseq.tokenization import TokenizationConfig
 from textseq.tokenizer_training import train_tokenizer
 
@@ -102,7 +112,8 @@ def test_ids_of_a_graph_are_those_of_the_run() -> None:
     encoder = GraphTokenizer(tokenizer.model_bytes)
     ceiling = len(tokenizer.encode(["the dog sleeps"])[0])
     texts = ["the dog sleeps", "", "a man", " ", "the dog sleeps the dog"]
-    ids, lengths, truncated = serving_ids(encoder, tf.constant(texts), ceiling, tokenizer.eos_id, tokenizer.pad_id)
+    ends = (tokenizer.eos_id, tokenizer.pad_id)
+    ids, lengths, truncated = serving_ids(encoder, tf.constant(texts), ceiling, 99, *ends)
     pieces = tokenizer.encode(texts)
     assert ids.dtype == tf.int32
     assert lengths.numpy().tolist() == [min(len(one), ceiling - 1) for one in pieces]
@@ -110,5 +121,42 @@ def test_ids_of_a_graph_are_those_of_the_run() -> None:
     for row, one in zip(ids.numpy().tolist(), pieces, strict=True):
         read = [*one[: ceiling - 1], tokenizer.eos_id]
         assert row == read + [tokenizer.pad_id] * (ceiling - len(read))
-    none = serving_ids(encoder, tf.constant([], tf.string), ceiling, tokenizer.eos_id, tokenizer.pad_id)
+    none = serving_ids(encoder, tf.constant([], tf.string), ceiling, 99, *ends)
     assert [array.shape.as_list() for array in none] == [[0, 1], [0], [0]]
+
+
+def test_a_graph_reads_what_the_run_reads_around_both_ceilings() -> None:
+    tf = pytest.importorskip("tensorflow")
+    pytest.importorskip("tensorflow_text")
+    from textseq.graph_tokenization import GraphTokenizer
+    from textseq.inference import encode_cut
+
+    lines = ["the dog sleeps", "a man", "größer 語 e\u0301 😀"]
+    tokenizer = train_tokenizer(lines, TokenizationConfig(), vocabulary_size=300, seed=1)
+    encoder = GraphTokenizer(tokenizer.model_bytes)
+    parts = [b"a", b" ", b"dog", "ö".encode(), "語".encode(), b"e\xcc\x81", b"\xf0\x9f\x98\x80", b"\xff", b"\xe2"]
+
+    @settings(deadline=None)
+    @given(st.lists(st.sampled_from(parts), max_size=30).map(b"".join), st.integers(4, 30), st.integers(2, 20))
+    @example(b"a" + b" " * 40, 20, 9)
+    @example("語".encode() * 9, 17, 30)
+    def same(text: bytes, most_bytes: int, ceiling: int) -> None:
+        ids, cut = encode_cut(
+            tokenizer, [text.decode("utf-8", "replace")], ceiling, most_bytes, noun="texts", advice="divide them"
+        )
+        found, lengths, truncated = serving_ids(
+            encoder, tf.constant([text]), ceiling, most_bytes, tokenizer.eos_id, tokenizer.pad_id
+        )
+        assert found.numpy().tolist() == ids
+        assert lengths.numpy().tolist() == [len(ids[0]) - 1]
+        assert truncated.numpy().tolist() == [bool(cut)]
+
+    same()
+
+
+def test_a_text_beyond_a_ceiling_reads_as_the_text_alone() -> None:
+    for most in (10, 11, 4096):
+        text = text_beyond("ein Hü".encode(), most)
+        assert len(text) > most
+        assert text_start(text.decode(), most).rstrip(" ") == "ein Hü"
+        assert text[:most].decode("utf-8", "replace").endswith("\ufffd")

@@ -13,13 +13,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from textseq.errors import InputError
+from textseq.text_start import text_start
 from textseq.tokenization import TokenizationConfig, Tokenizer
 from textseq.tokenizer_training import train_tokenizer
 
 tf = pytest.importorskip("tensorflow")
 pytest.importorskip("tensorflow_text")
 
-from textseq.graph_tokenization import GraphTokenizer  # noqa: E402
+from textseq.graph_tokenization import GraphTokenizer, text_starts  # noqa: E402
 
 Twins = tuple[Tokenizer, GraphTokenizer]
 
@@ -193,3 +194,22 @@ def test_only_this_file_imports_tensorflow_text() -> None:
     sources = [path for package in ("textseq", "nmt", "classifiers") for path in (root / package).rglob("*.py")]
     importing = [path.name for path in sources if "import tensorflow_text" in path.read_text("utf-8")]
     assert importing == ["graph_tokenization.py"]
+
+
+# U+FFFD for each kind of bytes that are no UTF-8, and characters of every size, near the ceiling.
+PARTS = [character.encode() for character in ("a", " ", "ö", "語", "😀", "\x00", "\ufeff", "e\u0301")] + [
+    *(b"\xff", b"\xe2\x82", b"\xf0\x9f\x98", b"\xf0\x9f", b"\xed\xa0\x80", b"\xc0\xaf", b"\x80", b"\xf4\x90\x80\x80"),
+]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(PARTS) | st.binary(max_size=5), max_size=14).map(b"".join), st.integers(4, 24))
+@example("語語語".encode(), 8)
+@example(b"\xf0\x9f\x98\x80" * 3, 7)
+@example(b"\xff" * 30, 7)
+def test_the_start_of_a_text_ends_at_the_same_place(text: bytes, most: int) -> None:
+    whole = text.decode("utf-8", "replace")
+    start, cut = text_starts(tf.constant([text, b"mate"]), most)
+    expected = text_start(whole, most)
+    assert start.numpy().tolist() == [expected.encode(), b"mate"]
+    assert cut.numpy().tolist() == [len(expected) < len(whole), False]

@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textseq.errors import CheckpointError, InputError, RunDirectoryError
-from textseq.inference import assign_weights, batched_indices, encode_cut, load_best, padded, text_lines
+from textseq.inference import (
+    assign_weights,
+    batched_indices,
+    encode_cut,
+    load_best,
+    padded,
+    text_lines,
+    without_warnings,
+)
 from textseq.run_directory import RunDirectory
 from textseq.tokenization import TokenizationConfig
 from textseq.tokenizer_training import train_tokenizer
@@ -42,12 +50,33 @@ def test_long_lines_are_cut_and_it_is_said(caplog: pytest.LogCaptureFixture) -> 
     tokenizer = train_tokenizer(["a b c"], TokenizationConfig(), vocabulary_size=300, seed=1)
     plain = tokenizer.encode(["a", "a b c a b c"])
     longest = len(plain[1])
-    ids, cut = encode_cut(tokenizer, ["a", "a b c a b c"], longest, noun="texts", advice="divide them")
+    ids, cut = encode_cut(tokenizer, ["a", "a b c a b c"], longest, 99, noun="texts", advice="divide them")
     assert ids == [[*plain[0], tokenizer.eos_id], [*plain[1][:-1], tokenizer.eos_id]]
     assert cut == {1}
     assert f"1 of 2 texts have more than {longest - 1} tokens, the longest {longest}; only so many" in caplog.text
     assert "divide them" in caplog.text
-    assert encode_cut(tokenizer, ["a b c a b c"], longest + 1, noun="texts", advice="")[1] == frozenset()
+    assert encode_cut(tokenizer, ["a b c a b c"], longest + 1, 99, noun="texts", advice="")[1] == frozenset()
+
+
+def test_lines_of_too_many_bytes_are_cut_before_they_are_tokenized(caplog: pytest.LogCaptureFixture) -> None:
+    tokenizer = train_tokenizer(["a b c"], TokenizationConfig(), vocabulary_size=300, seed=1)
+    lines = ["a b c", "a b" + " " * 90 + "語 c", "a b ö", "a b c a b c a b c"]
+    ids, cut = encode_cut(tokenizer, lines, 9, 6, noun="texts", advice="divide them")
+    plain = tokenizer.encode(["a b c", "a b", "a b ö", "a b c "])
+    assert ids == [[*one[:8], tokenizer.eos_id] for one in plain]
+    assert cut == {1, 3}
+    assert caplog.messages == [
+        "2 of 4 texts have more than 6 bytes; only so many, and of these 8 tokens, are read of each: divide them"
+    ]
+
+
+def test_warnings_of_texts_that_are_ours_are_not_said(caplog: pytest.LogCaptureFixture) -> None:
+    tokenizer = train_tokenizer(["a b c"], TokenizationConfig(), vocabulary_size=300, seed=1)
+    with without_warnings():
+        assert encode_cut(tokenizer, ["a b c"], 9, 2, noun="texts", advice="")[1] == {0}
+    assert caplog.messages == []
+    encode_cut(tokenizer, ["a b c"], 9, 2, noun="texts", advice="")
+    assert len(caplog.messages) == 1
 
 
 @given(st.integers(1, 2), st.lists(st.integers(1, 40), max_size=30), st.integers(1, 100))

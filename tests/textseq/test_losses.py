@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tests.numpy_oracle import log_softmax
 from tests.textseq.layers.gradients import check_against_differences, check_same_gradients, values
-from textseq.losses import smoothed_cross_entropy
+from textseq.losses import perplexity, smoothed_cross_entropy
 
 BATCH, TIME, VOCABULARY = 2, 3, 7
 LABELS = np.array([[0, 6, 3], [3, 3, 1]], "int32")
@@ -62,3 +62,9 @@ def test_large_logits_stay_finite() -> None:
     smoothed, plain = smoothed_cross_entropy(tf.cast(logits, "float32"), LABELS, 0.1)
     np.testing.assert_allclose(smoothed, cross_entropy_by_definition(logits.numpy(), 0.1), rtol=1e-5)
     assert np.isfinite(plain).all()
+
+
+def test_perplexity_stays_finite() -> None:
+    assert perplexity(0.0) == 1.0
+    assert perplexity(2.5) == pytest.approx(np.exp(2.5))
+    assert perplexity(float("inf")) == perplexity(50.0) < 1e22

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from textseq import __version__
-from textseq.quickstart import QuickstartReport, beside_reference
+from textseq.quickstart import Quickstart, QuickstartReport, beside_reference
+from textseq.run_directory import RunDirectory
 from textseq.run_evaluation import RunEvaluation
 
 
@@ -20,7 +21,7 @@ class ToyEvaluation(RunEvaluation):
 
     @property
     def command(self) -> str:
-        return f"toy evaluate --run {self.run}"
+        return self._command("toy", "--box", "my toys")
 
     @property
     def _answered(self) -> int:
@@ -51,7 +52,7 @@ class ToyReport(QuickstartReport):
 
 
 EVALUATION = ToyEvaluation(
-    run="runs/toy", step=1200, seed=7, baseline="other", seconds=4.0, machine="a machine, 2 cores"
+    run="runs/toy", step=1200, seed=7, baseline="other", lengths=(1,), seconds=4.0, machine="a machine, 2 cores"
 )
 
 
@@ -62,8 +63,10 @@ def test_an_evaluation_tells_its_conditions() -> None:
         "toys_per_second": 2.5,
         "machine": "a machine, 2 cores",
         "version": __version__,
-        "command": "toy evaluate --run runs/toy",
+        "command": "toy evaluate --run runs/toy --box 'my toys' --baseline other --by-length",
     }
+    plain = replace(EVALUATION, baseline=None, lengths=())
+    assert plain.command == "toy evaluate --run runs/toy --box 'my toys'"
     assert EVALUATION.rows() == [
         ("text", "", "", "toys.txt: 10 toys"),
         ("run", "", "", "runs/toy, step 1,200, seed 7, beam 5"),
@@ -102,6 +105,20 @@ def test_a_report_as_json_and_as_text() -> None:
         "SavedModel          qs/export/1\n"
         "\nNext:\n  toy play\n  toy rest\n"
     )
+
+
+def test_a_quickstart_has_its_places_its_messages_and_its_clock(tmp_path: Path) -> None:
+    told: list[Any] = []
+    begun = Quickstart(tmp_path / "qs", "toy", told.append)
+    begun.tell("playing")
+    assert told == [{"message": "playing"}]
+    assert RunDirectory.open(begun.run, "toy").path == tmp_path / "qs" / "run"
+    assert not begun.data.exists()
+    made = begun.made(Path("qs/export/1"))
+    assert 0.0 <= made.pop("minutes") < 1.0
+    curve = tmp_path / "qs" / "run" / "learning_curve.png"
+    assert made == {"run": begun.run, "export": Path("qs/export/1"), "learning_curve": curve}
+    Quickstart(tmp_path / "qs", "toy", None).tell("to nobody")
 
 
 def test_a_right_answer_is_not_written_twice() -> None:

@@ -6,8 +6,10 @@ import errno
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -178,10 +180,11 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs another user to be")
-def test_another_user_can_read_a_run_but_not_write_it(tmp_path: Path) -> None:
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(0o755)
-    run = RunDirectory.create(tmp_path / "run", task="nmt")
+def test_another_user_can_read_a_run_but_not_write_it(request: pytest.FixtureRequest) -> None:
+    place = Path(tempfile.mkdtemp())  # tmp_path lies in folders that are closed to others
+    request.addfinalizer(lambda: shutil.rmtree(place))
+    place.chmod(0o755)
+    run = RunDirectory.create(place / "run", task="nmt")
     write_steps(run, 1)
     run.write_best(1, WEIGHTS, {})
     code = (

@@ -209,8 +209,21 @@ def test_scores_of_a_bin_are_those_of_its_lines() -> None:
     assert bins[0].bleu == validation_score("bleu", HYPOTHESES[:4], REFERENCES[:4])
     assert bins[2].chrf == validation_score("chrf", HYPOTHESES[4:], REFERENCES[4:])
     assert bins[1].to_dict() == {
-        "shortest": 3, "longest": 3, "unit": "words", "lines": 0, "bleu": None, "chrf": None
+        "shortest": 3, "longest": 3, "unit": "words", "lines": 0, "bleu": None, "chrf": None,
+        "bleu_margin": None, "chrf_margin": None,
     }  # fmt: skip
+
+
+def test_margins_of_a_bin_are_those_of_its_lines() -> None:
+    sources = ["one two"] * 4 + ["one two three four"] * 16
+    short, empty, long = scores_by_length(sources, HYPOTHESES, REFERENCES, [2, 3], resamples=200)
+    expected = translation_scores(HYPOTHESES[4:], REFERENCES[4:], resamples=200)
+    assert (long.bleu_margin, long.chrf_margin) == (expected["bleu"].margin, expected["chrf"].margin)
+    assert short.bleu_margin is not None and short.bleu_margin > 0
+    assert (empty.bleu, empty.bleu_margin, empty.chrf_margin) == (None, None, None)
+    without = scores_by_length(sources, HYPOTHESES, REFERENCES, [2, 3])
+    assert [one.bleu for one in without] == [short.bleu, None, long.bleu]
+    assert {one.bleu_margin for one in without} == {None}
 
 
 def test_text_without_spaces_is_counted_in_characters() -> None:

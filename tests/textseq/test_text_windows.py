@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from textseq.batching import Batch
 from textseq.special_ids import SpecialIds
 from textseq.text_windows import TextWindows
 from textseq.token_store import TokenStore
@@ -49,6 +50,14 @@ def test_only_the_last_window_of_a_text_is_short(tmp_path: Path) -> None:
     assert windows.lengths.tolist() == [4, 4, 4, 2, 2, 3]
     assert len(windows) == 6
     assert windows.padded([5, 0], 5).tolist() == [[1, 6, 2, 3, 3], [1, 5, 5, 5, 3]]
+
+
+def test_a_short_batch_is_filled_up_with_padding(tmp_path: Path) -> None:
+    windows = TextWindows(store_of(str(tmp_path), [[5] * 3 + [2], [2], [6, 2]]), 4, SPECIAL)
+    assert windows.table().tolist() == [[4], [2], [2], [3]]
+    rows = windows.rows(Batch(np.array([3, 2]), (3, 4)))
+    assert rows.dtype == np.int32
+    assert rows.tolist() == [[1, 6, 2, 3], [1, 2, 3, 3], [3, 3, 3, 3]]
 
 
 def test_a_window_of_one_token_predicts_nothing(tmp_path: Path) -> None:

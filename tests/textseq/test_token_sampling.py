@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from textseq import token_sampling
-from textseq.batching import BatchingConfig, BatchPlan
+from textseq.batching import BatchPlan
+from textseq.batching_config import BatchingConfig
 from textseq.token_sampling import (
     SampledStores,
     Shortening,

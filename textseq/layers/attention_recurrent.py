@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
+import numpy.typing as npt
 from keras import ops
 
-from textseq.layers.additive_attention import Memory
+from textseq.layers.additive_attention import Memory, split_heads
 from textseq.layers.attention_recurrence import AttentionWeights, StepResult, attention_recurrence, attention_step
 from textseq.layers.cells import CELLS, States
 from textseq.layers.dropout import dropout_scale
 from textseq.layers.initialization import GatewiseOrthogonal, bias_initializer, weight_seeds
 from textseq.layers.product import product, tensor_of, training_kernel
+
+
+class AttentionEquation(NamedTuple):
+    """The weights of `e_ij = v . tanh(W s_{i-1} + U h_j + b)` (Bahdanau et al. 2015, A.1.2; the paper has no b).
+
+    A matrix stands to the right of its vector here, `s @ W`, so it is the transpose of the paper's.
+    """
+
+    W: npt.NDArray[np.float64]
+    """float64[units, attention_units], of the decoder's state before the step."""
+    U: npt.NDArray[np.float64]
+    """float64[memory_units, attention_units], of a state of the source."""
+    b: npt.NDArray[np.float64]
+    """float64[attention_units]."""
+    v: npt.NDArray[np.float64]
+    """float64[attention_units]; with several heads each has its own part of the columns."""
 
 
 @keras.saving.register_keras_serializable("textseq")
@@ -99,6 +117,19 @@ class AttentionRecurrent(keras.layers.Layer):
             self.state_gain = self.add_weight(name="state_gain", shape=(columns,), initializer="ones")
         self.built = True
 
+    def attention_equation(self) -> AttentionEquation:
+        """The weights of the attention as NumPy arrays under the names of the paper, to compute it by hand.
+
+        Example:
+            >>> layer = AttentionRecurrent(units=4, attention_units=3)
+            >>> layer.build((None, None, 5), memory_units=6)
+            >>> W, U, b, v = layer.attention_equation()
+            >>> W.shape, U.shape, b.shape, v.shape
+            ((4, 3), (6, 3), (3,), (3,))
+        """
+        weights = (self.query_kernel, self.memory_kernel, self.memory_bias, self.energy)
+        return AttentionEquation(*(ops.convert_to_numpy(weight).astype(np.float64) for weight in weights))
+
     def project_memory(self, memory: Any, training: bool = False) -> Any:
         """The part of the energies that is the same at every step, `U h_j + b`; made once a sentence.
 
@@ -110,6 +141,17 @@ class AttentionRecurrent(keras.layers.Layer):
             float[batch, source_length, attention_units].
         """
         return product(memory, training_kernel(self.memory_kernel, self.product_dtype, training)) + self.memory_bias
+
+    def prepare_memory(self, states: Any, mask: Any = None) -> Memory:
+        """What the layer attends to, from the states of the source; without half precision, as in search.
+
+        Args:
+            states: float[batch, source_length, memory_units].
+            mask: bool[batch, source_length], True for a real token; None if all are.
+        """
+        states = ops.convert_to_tensor(states)
+        mask = ops.ones(ops.shape(states)[:2], "bool") if mask is None else mask
+        return Memory.of(self.project_memory(states), split_heads(states, self.heads), mask)
 
     def call(self, inputs: Any, memory: Memory, initial_state: States, training: bool = False) -> tuple[Any, Any, Any]:
         """Reads whole target sentences (teacher forcing).

@@ -134,11 +134,24 @@ class Recurrent(keras.layers.Layer):
         Returns:
             The states after it, float[batch, units] each.
         """
+        return self.open_step(inputs, states)[0]
+
+    def open_step(self, inputs: Any, states: States) -> tuple[States, States]:
+        """Reads one token as `step` does, and shows what the cell computed on the way.
+
+        Args:
+            inputs: float[batch, columns].
+            states: float[batch, units] each, before the token.
+
+        Returns:
+            The states after it, and the gates and candidates, float[batch, units] each, in the order in which
+            `Cell.forward` hands them to its backward pass.
+        """
         weights = self._state_weights(training=False)
         raw = product(states[0], weights.kernel)
         if weights.gain is not None:
             raw = normalize(raw)[0] * weights.gain
-        return self.cell.forward(self._project_input(inputs, training=False), raw + weights.bias, states)[0]
+        return self.cell.forward(self._project_input(inputs, training=False), raw + weights.bias, states)
 
     def _project_input(self, inputs: Any, training: bool) -> Any:
         raw = product(inputs, training_kernel(self.input_kernel, self.product_dtype, training))

@@ -6,7 +6,8 @@ very long texts never occupy every worker.
 
 A signature's requests are merged only if no output has an unknown dimension besides the batch. The others, such as the
 attention over a sentence's tokens, come back as wide as the widest row of their batch: a request's answer would depend
-on its mates, and only the model knows what is padding. These run alone, and their requests are never split.
+on its mates, and only the model knows what is padding. These run alone, and their requests are never split: one that
+has too many bytes is refused, and told how many of its texts may come together.
 """
 
 from __future__ import annotations
@@ -29,7 +30,12 @@ from textseq.serving.refusal import Code, Refusal, invalid
 Arrays = Mapping[str, np.ndarray]
 
 _SHORTEST = 6  # as a power of two: texts up to 64 bytes are all alike
-_LONG = 12  # texts beyond 4,096 bytes leave one worker to the others
+# What has more bytes leaves one worker to the others: a text, a request whose texts run together with those of others,
+# and one that runs alone, whose work for each byte may be a hundred times as much.
+_LONG_TEXT = 1 << 12
+_LONG_REQUEST = 1 << 15
+_LONG_ALONE = 1 << 12
+_ALONE = "alone"
 
 
 class TensorInfo(Protocol):
@@ -100,7 +106,8 @@ class _Task:
 
     @property
     def long(self) -> bool:
-        return self.longest > 1 << _LONG
+        alone = self.key[1] == _ALONE
+        return self.longest > _LONG_TEXT or self.size > (_LONG_ALONE if alone else _LONG_REQUEST)
 
 
 class Batcher:
@@ -152,8 +159,8 @@ class Batcher:
             One that is cancelled while it waits is dropped.
 
         Raises:
-            Refusal: RESOURCE_EXHAUSTED where the queue is full, INVALID_ARGUMENT where the request has more texts than
-                it may, UNAVAILABLE after `close`.
+            Refusal: RESOURCE_EXHAUSTED where the queue is full, INVALID_ARGUMENT where the request has more texts or,
+                alone, more bytes than it may, UNAVAILABLE after `close`.
         """
         tasks = self._tasks(signature, inputs, deadline)
         texts, size = sum(task.rows for task in tasks), sum(task.size for task in tasks)
@@ -209,8 +216,19 @@ class Batcher:
         if rows > most:  # said before they are measured: a few bytes of gRPC can claim a million of them
             raise invalid(f"Task size {rows} is larger than maximum input batch size {most}")
         lengths = _row_bytes(inputs)
+        if not together:
+            self._check_work(signature, rows, int(lengths.max(initial=1)))
         pieces = self._pieces(lengths) if together else [(0, rows)]
         return [self._task(signature, inputs, lengths, start, end, together, deadline) for start, end in pieces]
+
+    def _check_work(self, signature: str, rows: int, longest: int) -> None:
+        most = max(self._limits.largest_alone_bytes // longest, 1)  # one text may be of any length
+        if rows > most:
+            raise invalid(
+                f"Task size {rows} is larger than maximum input batch size {most} for texts of {longest} bytes: "
+                f"{signature} takes {self._limits.largest_alone_bytes} bytes at once, every text counted as long as "
+                f"the longest"
+            )
 
     def _task(
         self, signature: str, inputs: Arrays, lengths: np.ndarray, start: int, end: int, together: bool, deadline: float
@@ -218,7 +236,7 @@ class Batcher:
         longest = int(lengths[start:end].max(initial=1))
         shapes = tuple((name, array.shape[1:]) for name, array in sorted(inputs.items()))
         bucket = max(_SHORTEST, (longest - 1).bit_length())
-        key = (signature, bucket, shapes) if together else (signature, "alone", next(self._numbers))
+        key = (signature, bucket, shapes) if together else (signature, _ALONE, next(self._numbers))
         whole = end - start == len(lengths)
         part = inputs if whole else {name: array[start:end] for name, array in inputs.items()}
         return _Task(signature, part, end - start, longest, key, deadline)
@@ -292,7 +310,7 @@ class Batcher:
             if first.long and not others:
                 continue
             left = first.arrived + self._limits.batch_delay - now
-            if left > 0 and key[1] != "alone" and not self._closing and not self._full(group):
+            if left > 0 and key[1] != _ALONE and not self._closing and not self._full(group):
                 wait = left if wait is None else min(wait, left)
             elif chosen is None or first.arrived < chosen[0].arrived:
                 chosen = group

@@ -51,7 +51,7 @@ LARGEST_REQUEST = 2_000_000
 LARGEST_ANSWER = 256_000_000
 """Bytes that are read of an answer."""
 
-_SERVERS_BATCH = re.compile(r"larger than maximum input batch size:? (\d+)")
+_SERVERS_BATCH = re.compile(r"larger than maximum input batch size:? (\d+)(?P<these> for )?")
 Answer = TypeVar("Answer")
 
 
@@ -206,25 +206,34 @@ class Client(abc.ABC):
     def _metadata_once(self) -> ModelMetadata:
         """Asks for the signatures. Raises `TryAgain` or a `ServingError`."""
 
-    def _answers(self, columns: Columns, signature: str) -> list[Columns]:
-        """The answers to pieces of the rows, in order."""
-        parts = list(pieces(columns, self._largest_batch, LARGEST_REQUEST))
+    def _answers(self, columns: Columns, signature: str, most: int | None = None) -> list[Columns]:
+        """The answers to pieces of the rows, in order.
+
+        Args:
+            columns: the rows.
+            signature: that is asked.
+            most: rows of a piece, where the server takes fewer of rows such as these.
+        """
+        largest = self._largest_batch if most is None else min(most, self._largest_batch)
+        parts = list(pieces(columns, largest, LARGEST_REQUEST))
         if len(parts) > 1:
             # Each is looked at again: an answer may have said that the server takes fewer rows.
-            return [answer for part in parts for answer in self._answers(part, signature)]
+            return [answer for part in parts for answer in self._answers(part, signature, most)]
         rows = len(next(iter(columns.values())))
         try:
             answer = self._attempts.call(lambda: self._predict_once(columns, signature))
         except ModelNotFound as error:
             raise self._without_model(error) from error
         except RequestRefused as error:
-            most = self._rows_it_takes(error)
-            if not 1 <= most < rows:
+            said = _SERVERS_BATCH.search(str(error))
+            most = int(said.group(1)) if said else 0
+            if said is None or not 1 <= most < rows:
                 with contextlib.suppress(ServerUnavailable, ServerTooSlow, InvalidAnswer):
                     self._check_request(columns, signature)
                 raise
-            self._largest_batch = most
-            return self._answers(columns, signature)
+            if not said["these"]:
+                self._largest_batch = most
+            return self._answers(columns, signature, most)
         wrong = {name: len(values) for name, values in answer.items() if len(values) != rows}
         if wrong or not answer:
             received = ", ".join(f"{length} of {name}" for name, length in wrong.items()) or "no output"
@@ -233,11 +242,6 @@ class Client(abc.ABC):
                 f"the batch must be the first dimension of each output"
             )
         return [answer]
-
-    @staticmethod
-    def _rows_it_takes(error: RequestRefused) -> int:
-        said = _SERVERS_BATCH.search(str(error))
-        return int(said.group(1)) if said else 0
 
     def _signature(self, name: str) -> SignatureDescription:
         metadata = self._described or self.metadata()

@@ -27,7 +27,8 @@ TASK = "combined"
 """What a folder of combined exports is for."""
 
 _TRANSLATION = ("translation", "score")
-_CLASSIFICATION = ("label", "probability", "probabilities")
+_CLASSIFICATION = ("label", "probability", "labels", "probabilities")
+_GIVEN = "given"  # of a classifier that can give a text several labels
 _BOTH = "translate_and_classify"
 # What each of the two is called where it is missing, and the outputs that it must have, by signature.
 _TRANSLATOR = "a translator", {"serving_default": (*_TRANSLATION, "truncated")}
@@ -45,8 +46,9 @@ def combine(
     and `translate_and_classify`, which takes `text` string[batch] and gives
 
     - `translation` string[batch], `score` float32[batch]: as the translator does.
-    - `label` string[batch], `probability` float32[batch], `probabilities` float32[batch, classes]: what the classifier
-      says of the translation.
+    - `label` string[batch], `probability` float32[batch], `labels` string[batch, classes], `probabilities`
+      float32[batch, classes], and `given` bool[batch, classes] where the classifier has it: what the classifier says of
+      the translation.
     - `truncated` bool[batch]: the text was too long for the translator, or the translation for the classifier.
 
     The proof compares `translate_and_classify` with what the two exports give one after the other, and the others with
@@ -191,7 +193,7 @@ def _in_turn(translator: _Exported, classifier: _Exported) -> Callable[..., Any]
         classified = classify(text=translated["translation"])
         return {
             **{name: translated[name] for name in _TRANSLATION},
-            **{name: classified[name] for name in _CLASSIFICATION},
+            **{name: classified[name] for name in _classification(classified)},
             "truncated": translated["truncated"] | classified["truncated"],
         }
 
@@ -203,9 +205,13 @@ def _golden_in_turn(translated: Golden, classify: Callable[..., Any]) -> Golden:
     """What the classifier gives for the golden translations."""
     outputs = {name: translated.outputs[name] for name in _TRANSLATION}
     found = classify(text=tf.constant(list(outputs["translation"]), tf.string))
-    outputs |= {name: found[name].numpy().tolist() for name in _CLASSIFICATION}
+    outputs |= {name: found[name].numpy().tolist() for name in _classification(found)}
     cut = zip(translated.outputs["truncated"], found["truncated"].numpy().tolist(), strict=True)
     return Golden(translated.inputs, {**outputs, "truncated": [any(each) for each in cut]}, translated.ceiling)
+
+
+def _classification(outputs: Iterable[str]) -> tuple[str, ...]:
+    return (*_CLASSIFICATION, _GIVEN) if _GIVEN in outputs else _CLASSIFICATION
 
 
 def _golden(kept: Mapping[str, Any]) -> Golden:

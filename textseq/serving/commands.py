@@ -11,6 +11,7 @@ from typer.core import TyperArgument, TyperCommand
 from textseq.command_line import AsJson, print_path
 from textseq.errors import InputError
 from textseq.serving.extras import needing
+from textseq.serving.limits import Limits
 
 RunOrServer = Annotated[
     str | None, typer.Option("--run", metavar="DIR", help="The run directory that training made; or give --server.")
@@ -25,6 +26,7 @@ ServedModel = Annotated[
 Timeout = Annotated[
     float, typer.Option("--timeout", min=0.001, metavar="S", help="With --server: seconds to wait for an answer.")
 ]
+Exports = Annotated[str, typer.Option("--out", metavar="DIR", help="The folder that TF Serving will watch.")]
 Keep = Annotated[
     int | None, typer.Option("--keep", min=1, metavar="N", help="Then remove all versions but the newest N.")
 ]
@@ -53,6 +55,12 @@ def keep_versions(version: Path, keep: int | None) -> None:
         from textseq.serving.versions import keep_newest
 
         keep_newest(version.parent, keep)
+
+
+def print_version(version: Path, keep: int | None, as_json: bool) -> None:
+    """Ends an `export`: removes old versions as `keep_versions` does, and prints the folder of the new one."""
+    keep_versions(version, keep)
+    print_path(version, as_json)
 
 
 class _UntypedArguments(TyperCommand):
@@ -95,6 +103,9 @@ def add_serving_commands(app: typer.Typer, program: str) -> None:
         queue: Annotated[
             int | None, typer.Option(min=1, metavar="N", help="Texts that may wait; beyond, requests are refused.")
         ] = None,
+        timeout: Annotated[
+            float, typer.Option(min=0.001, metavar="SECONDS", help="A request that takes longer is given up.")
+        ] = Limits.request_seconds,
     ) -> None:
         """Serve an export from this machine, as TF Serving would, and a page to try it in a browser.
 
@@ -103,10 +114,9 @@ def add_serving_commands(app: typer.Typer, program: str) -> None:
         with needing("serve", f"`{program} serve`"):
             from textseq.serving.server import serve as serve_export
 
-        limits = {} if queue is None else {"queue": queue}
-        serve_export(
-            folder, name=name, host=host, port=port, grpc_port=grpc_port, version=version, threads=threads, **limits
-        )
+        options: dict[str, Any] = {} if queue is None else {"queue": queue}
+        options |= {"version": version, "threads": threads, "timeout": timeout}
+        serve_export(folder, name=name, host=host, port=port, grpc_port=grpc_port, **options)
 
     @app.command(cls=_UntypedArguments)
     def rollback(

@@ -41,17 +41,14 @@ class ExportedSignatures:
         Raises:
             OutputError: it holds no SavedModel for servers.
         """
-        from google.protobuf.message import DecodeError
-
-        from textseq.serving.native import messages
+        from textseq.serving.native.folder import FolderRefused, read_model
 
         place = version / "saved_model.pb"
         try:
-            model = messages.SavedModel.FromString(place.read_bytes())
-        except (OSError, DecodeError) as error:
-            raise OutputError(
-                f"{place}: cannot be read as a SavedModel ({str(error) or 'altered or cut off'}); export the run anew"
-            ) from error
+            model = read_model(version)
+        except FolderRefused as error:
+            reason = str(error.__cause__ or error) or "altered or cut off"
+            raise OutputError(f"{place}: cannot be read as a SavedModel ({reason}); export the run anew") from error
         for graph in model.meta_graphs:
             if _TAG in graph.meta_info_def.tags:
                 names = sorted(set(graph.signature_def) - {_INITIALIZER})

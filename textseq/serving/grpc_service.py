@@ -33,6 +33,8 @@ _SIGNATURES = "signature_def"
 _HEALTH_SECONDS = 1.0
 _MOST_VALUES = 1 << 20
 _MOST_CALLS = 256  # each may hold a message of the largest size before anything here sees it
+_MOST_WATCHERS = 32  # of the health, beside the calls: they stay for as long as they like
+_ANSWERS_FRAME = 1 << 16  # what stands around an answer's values: names, shapes, lengths
 _STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
 _SERVICES = ("", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 
@@ -48,6 +50,7 @@ class GrpcService:
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
+        self._watchers = 0
 
     def server(self, address: str) -> tuple[grpc.aio.Server, int]:
         """Makes a server that listens on an address.
@@ -63,12 +66,12 @@ class GrpcService:
             handlers=self.handlers(),
             options=[
                 ("grpc.max_receive_message_length", limits.largest_body),
-                ("grpc.max_send_message_length", -1),
+                ("grpc.max_send_message_length", 2 * limits.largest_answer + _ANSWERS_FRAME),
                 ("grpc.so_reuseport", 0),  # two servers on one port would share its calls
                 ("grpc.keepalive_time_ms", 60_000),
                 ("grpc.keepalive_timeout_ms", 20_000),
             ],
-            maximum_concurrent_rpcs=min(limits.connections, _MOST_CALLS),
+            maximum_concurrent_rpcs=min(limits.connections, _MOST_CALLS) + _MOST_WATCHERS,
         )
         return server, server.add_insecure_port(address)
 
@@ -101,9 +104,11 @@ class GrpcService:
 
         async def handle(body: bytes, context: Any) -> bytes:
             try:
-                with self._predictor.hold(len(body)):
+                with self._predictor.hold(len(body)) as held:
                     answer = await call(await apart(len(body), _read, kind, body), context)
-                    return answer if isinstance(answer, bytes) else answer.SerializeToString()
+                    content: bytes = answer if isinstance(answer, bytes) else answer.SerializeToString()
+                    held(len(content))
+                    return content
             except Refusal as refusal:
                 code, message = refusal.code, refusal.message
             except Exception:
@@ -165,6 +170,16 @@ class GrpcService:
         return self._health(request.service)
 
     async def _watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        if self._watchers >= _MOST_WATCHERS:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{_MOST_WATCHERS} watch already; try again later")
+        self._watchers += 1
+        try:
+            async for health in self._changes(request):
+                yield health
+        finally:
+            self._watchers -= 1
+
+    async def _changes(self, request: Any) -> AsyncIterator[Any]:
         before = None
         while not self._predictor.stopping or before is None or before.status == 1:
             now = self._health(request.service)

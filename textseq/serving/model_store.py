@@ -13,7 +13,6 @@ import contextlib
 import enum
 import json
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from textseq.serving.limits import Limits
 from textseq.serving.native.prove import GOLDEN
 from textseq.serving.predict_format import read_array
 from textseq.serving.refusal import Code, Refusal, refusal_of
+from textseq.serving.versions import version_folders
 
 logger = logging.getLogger("textseq.serving")
 
@@ -180,17 +180,28 @@ class ModelStore:
 
         Returns:
             Whether the version that should be served is served.
+
+        Raises:
+            OSError: the folder is not there; what is known of its versions stays.
         """
-        versions = self._versions()
+        versions = {
+            number: path for number, path in version_folders(self.folder).items() if self._pinned in (None, number)
+        }
         self._forget_gone(versions)
+        unsettled = False
         for version in sorted(versions, reverse=True):
             if self._current is not None and self._current.version == version:
                 return True
             fingerprint = self._settled(version, versions[version])
             if fingerprint is None:
+                unsettled = True
                 continue
             if self._refused.get(version) == fingerprint:
                 continue
+            # A roll-back may just have put it there: what is served goes on until that is known, and no lower version
+            # is loaded for a moment.
+            if unsettled and self._current is not None:
+                return False
             if self._load(version, versions[version], fingerprint):
                 return True
         return False
@@ -213,17 +224,6 @@ class ModelStore:
                 self.look()
             except Exception as error:  # the folder may be gone for a moment
                 logger.error("%s: cannot be looked at: %s", self.folder, error)
-
-    def _versions(self) -> dict[int, Path]:
-        with os.scandir(self.folder) as entries:
-            found = {
-                int(entry.name): Path(entry.path)
-                for entry in entries
-                if entry.name.isascii() and entry.name.isdigit() and len(entry.name) < 19 and entry.is_dir()
-            }
-        if self._pinned is not None:
-            return {version: path for version, path in found.items() if version == self._pinned}
-        return found
 
     def _forget_gone(self, versions: dict[int, Path]) -> None:
         for known in (self._refused, self._seen):

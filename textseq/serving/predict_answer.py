@@ -8,11 +8,13 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from textseq.serving.refusal import invalid
+
+_VALUES_AT_ONCE = 1 << 14
 
 
 def write_outputs(outputs: Mapping[str, np.ndarray], *, columnar: bool) -> bytes:
@@ -28,19 +30,65 @@ def write_outputs(outputs: Mapping[str, np.ndarray], *, columnar: bool) -> bytes
     if not outputs:
         raise invalid("Cannot convert empty tensor map to JSON")
     if columnar:
-        texts = {name: _nested(_tokens(name, array), array.shape)[0] for name, array in outputs.items()}
-        content = next(iter(texts.values())) if len(texts) == 1 else _object(texts)
-        return f'{{"outputs": {content}}}'.encode("utf-8", "surrogateescape")
-    size = _batch_size(outputs)
-    rows = {name: _nested(_tokens(name, array), array.shape[1:], size) for name, array in outputs.items()}
-    if len(rows) == 1:
-        content = ", ".join(next(iter(rows.values())))
+        kind, parts = "outputs", _columns(outputs)
     else:
-        content = ",\n".join(_object({name: texts[row] for name, texts in rows.items()}) for row in range(size))
-    return f'{{"predictions": [{content}]}}'.encode("utf-8", "surrogateescape")
+        kind, parts = "predictions", _rows(outputs)
+    content = bytearray(f'{{"{kind}": '.encode())
+    for part in parts:
+        content += part.encode("utf-8", "surrogateescape")
+    content += b"}"
+    return bytes(content)
+
+
+def _columns(outputs: Mapping[str, np.ndarray]) -> Iterator[str]:
+    if len(outputs) == 1:
+        yield from _column(*next(iter(outputs.items())))
+        return
+    before = "{"
+    for name, array in outputs.items():
+        yield f"{before}{json.dumps(name)}: "
+        yield from _column(name, array)
+        before = ", "
+    yield "}"
+
+
+def _column(name: str, array: np.ndarray) -> Iterator[str]:
+    if array.ndim == 0:
+        yield _tokens(name, array)[0]
+        return
+    yield "["
+    before = ""
+    for text in _row_texts(name, array):
+        yield before + text
+        before = ", "
+    yield "]"
+
+
+def _rows(outputs: Mapping[str, np.ndarray]) -> Iterator[str]:
+    _batch_size(outputs)
+    yield "["
+    before = ""
+    for texts in zip(*(_row_texts(name, array) for name, array in outputs.items()), strict=True):
+        yield before
+        yield texts[0] if len(texts) == 1 else _object(dict(zip(outputs, texts, strict=True)))
+        before = ", " if len(texts) == 1 else ",\n"
+    yield "]"
+
+
+def _row_texts(name: str, array: np.ndarray) -> Iterator[str]:
+    """Yields the JSON of each row. Some rows are written at once, not all: a number takes ten times its size there."""
+    at_once = max(1, _VALUES_AT_ONCE // max(1, math.prod(array.shape[1:])))
+    for start in range(0, len(array), at_once):
+        rows = array[start : start + at_once]
+        yield from _nested(_tokens(name, rows), rows.shape[1:], len(rows))
 
 
 def _batch_size(outputs: Mapping[str, np.ndarray]) -> int:
+    """Returns the rows that all outputs have.
+
+    Raises:
+        Refusal: INVALID_ARGUMENT, they do not.
+    """
     size = -1
     for name, array in outputs.items():
         if array.ndim == 0:

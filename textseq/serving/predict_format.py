@@ -129,12 +129,13 @@ def signature_name(document: Mapping[str, Any]) -> str:
     return name
 
 
-def read_inputs(document: Mapping[str, Any], infos: Mapping[str, Any]) -> Inputs:
+def read_inputs(document: Mapping[str, Any], infos: Mapping[str, Any], most_rows: int | None = None) -> Inputs:
     """Reads a request's tensors.
 
     Args:
         document: what `read_document` gave.
         infos: the signature's inputs by name, with `dtype`.
+        most_rows: more are refused before any is looked at: ten megabytes hold three millions, and take seconds.
 
     Raises:
         Refusal: INVALID_ARGUMENT, the values do not fit together or do not fit the inputs.
@@ -145,7 +146,10 @@ def read_inputs(document: Mapping[str, Any], infos: Mapping[str, Any]) -> Inputs
             f"keys to exist "
         )
     if "inputs" in document:
-        return Inputs(_columns(document["inputs"], infos), columnar=True)
+        columns = document["inputs"]
+        for column in map(columns.get, infos) if isinstance(columns, dict) else [columns]:
+            _check_rows(column, most_rows)
+        return Inputs(_columns(columns, infos), columnar=True)
     if "instances" not in document:
         raise invalid("Missing 'inputs' or 'instances' key")
     rows = document["instances"]
@@ -153,7 +157,13 @@ def read_inputs(document: Mapping[str, Any], infos: Mapping[str, Any]) -> Inputs
         raise invalid(f"JSON Value: {_shown(document)} Excepting 'instances' to be an list/array")
     if not rows:
         raise invalid(f"JSON Value: {_shown(document)} No values in 'instances' array")
+    _check_rows(rows, most_rows)
     return Inputs(_rows(rows, infos), columnar=False)
+
+
+def _check_rows(rows: Any, most: int | None) -> None:
+    if most is not None and isinstance(rows, list) and len(rows) > most:
+        raise invalid(f"Task size {len(rows)} is larger than maximum input batch size {most}")
 
 
 def _columns(value: Any, infos: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -333,11 +343,16 @@ def _type(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
+    text = ""
     try:
-        text = json.dumps(value, ensure_ascii=False, indent=4)
+        # Part by part: the value may be a whole request.
+        for part in json.JSONEncoder(ensure_ascii=False, indent=4).iterencode(value):
+            text += part
+            if len(text) > _SHOWN:
+                return f"{text[:_SHOWN]}..."
     except RecursionError:
         return "(nested deeply)"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return text
 
 
 def _listed(shape: tuple[int, ...]) -> str:

@@ -24,8 +24,10 @@ logger = logging.getLogger("textseq.serving")
 
 PREDICT_METHOD = "tensorflow/serving/predict"
 
+QUICK_BYTES = 1 << 16
+"""What has more is read and written beside the event loop."""
+
 _LARGEST_VERSION = (1 << 63) - 1
-_QUICK_BYTES = 1 << 16
 
 _Result = TypeVar("_Result")
 
@@ -175,6 +177,7 @@ class Predictor:
             check_inputs(signature, inputs)
             parts = await self._run(served, name, inputs, seconds)
         outputs = parts[0] if len(parts) == 1 else _joined(parts)
+        check_answer(outputs, self.limits.largest_answer)
         return Answer(served.version, name, {each: outputs[each] for each in signature.outputs if each in outputs})
 
     @contextmanager
@@ -265,7 +268,7 @@ async def apart(size: int, function: Callable[..., _Result], *arguments: Any) ->
         function: what to call.
         arguments: for it.
     """
-    if size <= _QUICK_BYTES:
+    if size <= QUICK_BYTES:
         return function(*arguments)
     return await asyncio.to_thread(function, *arguments)
 
@@ -331,6 +334,31 @@ def check_types(signature: Any, kinds: Mapping[str, int]) -> None:
         info = signature.inputs.get(name)
         if info is not None and info.dtype != kind:
             raise invalid(f"Expects {name} to be {type_name(info.dtype)} but {type_name(kind)} is provided")
+
+
+def check_answer(outputs: Mapping[str, np.ndarray], largest: int) -> None:
+    """Checks that an answer's values are no more than a server writes, and says for how many rows they would not be.
+
+    Args:
+        outputs: arrays by name, the batch first.
+        largest: bytes.
+
+    Raises:
+        Refusal: INVALID_ARGUMENT.
+    """
+    size = sum(_size(array) for array in outputs.values())
+    if size <= largest:
+        return
+    rows = max((len(array) for array in outputs.values() if array.ndim), default=1)
+    most = rows * largest // size
+    said = (
+        f"Task size {rows} is larger than maximum input batch size {most} for such texts: " if 0 < most < rows else ""
+    )
+    raise invalid(f"{said}the answer has {size} bytes of values, and {largest} are written at once")
+
+
+def _size(array: np.ndarray) -> int:
+    return array.nbytes + sum(map(len, array.ravel())) if array.dtype == object else array.nbytes
 
 
 def _names(names: set[str]) -> str:

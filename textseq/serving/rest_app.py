@@ -17,7 +17,8 @@ import logging
 import re
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -32,7 +33,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from textseq.serving import metrics, predict_answer, predict_format
 from textseq.serving.native.messages import data_type_name
-from textseq.serving.predictor import PREDICT_METHOD, Asked, Predictor, apart, read_version
+from textseq.serving.predictor import PREDICT_METHOD, QUICK_BYTES, Asked, Predictor, apart, read_version
 from textseq.serving.refusal import HTTP_STATUS, Code, Refusal, invalid
 
 logger = logging.getLogger("textseq.serving")
@@ -77,7 +78,7 @@ class RestApp:
 
     Args:
         predictor: answers.
-        describe: gives what the page wants to know: the model's name, its task and its labels.
+        describe: gives what the page wants to know: the model's name and its task.
         hosts: names by which the server may be called, so that no page from elsewhere can have a browser read from
             it under a name of its own; any where None.
     """
@@ -88,6 +89,7 @@ class RestApp:
         self._predictor = predictor
         self._describe = describe
         self._hosts = hosts
+        self._reading = asyncio.Lock()
         self._site: ASGIApp = Starlette(
             routes=[
                 Route("/", self._index),
@@ -161,7 +163,7 @@ class RestApp:
     ) -> Response:
         body = await self._body(scope, receive, held)
         if method == "predict":
-            answering = asyncio.ensure_future(self._predict(asked, body))
+            answering = asyncio.ensure_future(self._predict(asked, body, held))
         else:
             answering = asyncio.ensure_future(self._other(asked, method, body))
         gone = asyncio.ensure_future(_disconnected(receive))
@@ -174,26 +176,34 @@ class RestApp:
             for task in (answering, gone):
                 task.cancel()
 
-    async def _predict(self, asked: Asked, body: bytes) -> Response:
-        with self._predictor.counted("REST") as signature:
-            document = await apart(len(body), predict_format.read_document, body)
+    async def _predict(self, asked: Asked, body: bytes, held: Callable[[int], None]) -> Response:
+        with self._predictor.counted("REST") as signature, _emptied(await self._document(body)) as document:
             signature.append(predict_format.signature_name(document))
             columnar = False
 
             def read(definition: Any) -> Any:
                 nonlocal columnar
-                inputs = predict_format.read_inputs(document, definition.inputs)
+                with _emptied(document):  # the request may have to wait
+                    inputs = predict_format.read_inputs(
+                        document, definition.inputs, self._predictor.limits.largest_request
+                    )
                 columnar = inputs.columnar
                 return inputs.arrays
 
             answer = await self._predictor.predict(asked, signature[0], read, size=len(body))
             size = sum(array.nbytes for array in answer.outputs.values())
             content = await apart(size, lambda: predict_answer.write_outputs(answer.outputs, columnar=columnar))
+            held(len(content))
         return Response(content, media_type="application/json")
+
+    async def _document(self, body: bytes) -> dict[str, Any]:
+        """Reads JSON, the large ones one by one: values may take twenty times the bytes that they are written in."""
+        async with self._reading if len(body) > QUICK_BYTES else nullcontext():
+            return await apart(len(body), predict_format.read_document, body)
 
     async def _other(self, asked: Asked, method: str, body: bytes) -> Response:
         with self._predictor.counted("REST") as signature:
-            document = await apart(len(body), predict_format.read_document, body)
+            document = await self._document(body)
             signature.append(predict_format.signature_name(document))
             examples = document.get("examples")
             if examples is None:
@@ -298,6 +308,15 @@ def _described(info: Any) -> dict[str, Any]:
 
 def _json(content: dict[str, Any]) -> Response:
     return Response(json.dumps(content, indent=1, ensure_ascii=False), media_type="application/json")
+
+
+@contextmanager
+def _emptied(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Gives the memory of a document back after the block, whoever still knows it: a refusal knows its stack."""
+    try:
+        yield document
+    finally:
+        document.clear()
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -30,7 +30,7 @@ import uvicorn
 from textseq.errors import DragomanError, InputError, OutputError
 from textseq.serving.batcher import Model
 from textseq.serving.checked_model import open_checked
-from textseq.serving.exported_signatures import DEFAULT_SIGNATURE, LABELS
+from textseq.serving.exported_signatures import DEFAULT_SIGNATURE
 from textseq.serving.grpc_service import GrpcService
 from textseq.serving.http_protocol import TimedProtocol
 from textseq.serving.limits import Limits, cores
@@ -44,8 +44,8 @@ from textseq.serving.versions import exported_task
 
 logger = logging.getLogger("textseq.serving")
 
-_LARGEST_TEXT_FILE = 1 << 20
 _START_SECONDS = 60.0
+_LONGEST_SECONDS = 86_400.0
 
 
 class Server:
@@ -230,15 +230,8 @@ class Server:
             self._running.set_result(None)
 
     def describe(self) -> dict[str, Any]:
-        """Returns what the page wants to know: the model's name, its task and its labels."""
-        current = self.store.current
-        labels: list[str] = []
-        if current is not None:
-            with contextlib.suppress(OSError, UnicodeDecodeError):
-                path = current.folder / LABELS
-                if path.is_file() and path.stat().st_size <= _LARGEST_TEXT_FILE:
-                    labels = path.read_text(encoding="utf-8").split("\n")[:-1]
-        return {"name": self.name, "task": self.task or self.name, "labels": labels}
+        """Returns what the page wants to know: the model's name and its task."""
+        return {"name": self.name, "task": self.task or self.name}
 
     def greeting(self) -> str:
         """Returns what to tell the person who has started it."""
@@ -270,6 +263,8 @@ def serve(
     batch_delay: float = Limits.batch_delay,
     largest_batch: int = Limits.largest_batch,
     queue: int = Limits.queue,
+    timeout: float = Limits.request_seconds,
+    ready: Callable[[Server], None] | None = None,
 ) -> None:
     """Serves an export until the process is asked to end (SIGINT, SIGTERM); then answers what has come, and returns.
 
@@ -284,6 +279,8 @@ def serve(
         batch_delay: seconds that a request waits for others to share its batch.
         largest_batch: most texts of a batch.
         queue: most texts that wait; beyond, requests are refused.
+        timeout: seconds that a request may take; it is given up then.
+        ready: told of the server once requests are answered.
 
     Raises:
         InputError: nothing in the folder can be served, a port cannot be had, or an argument is out of range.
@@ -297,12 +294,24 @@ def serve(
             f"received batch_delay {batch_delay}, largest_batch {largest_batch} and queue {queue}, expected 0 to 10 "
             f"seconds, 1 or more and 1 or more"
         )
-    limits = Limits(batch_delay=batch_delay, largest_batch=largest_batch, queue=queue, workers=threads or most)
+    if not 0 < timeout <= _LONGEST_SECONDS:
+        raise InputError(
+            f"timeout: received {timeout:g}, expected more than 0 and at most {_LONGEST_SECONDS:g} seconds"
+        )
+    limits = Limits(
+        batch_delay=batch_delay,
+        largest_batch=largest_batch,
+        queue=queue,
+        workers=threads or most,
+        request_seconds=timeout,
+    )
     server = Server(folder, name=name, host=host, port=port, grpc_port=grpc_port, version=version, limits=limits)
     with _logging(), _signals() as asked_to_end:
         server.start()
         try:
             print(server.greeting(), file=sys.stderr, flush=True)
+            if ready is not None:
+                ready(server)
             while not asked_to_end.wait(0.5):
                 if server._thread is None or not server._thread.is_alive():
                     raise DragomanError("the server has ended by itself; its log says why")

@@ -18,6 +18,7 @@ highest of all: no other record is needed, so there is none that could be lost.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -78,7 +79,22 @@ def versions(folder: str | os.PathLike[str]) -> list[int]:
     Args:
         folder: the folder of the versions; without versions or missing, it has none.
     """
-    return [number for number in _numbers(Path(folder)) if (Path(folder) / str(number)).is_dir()]
+    try:
+        return sorted(version_folders(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def version_folders(folder: str | os.PathLike[str]) -> dict[int, Path]:
+    """Returns the versions that servers see, by their numbers; a name may begin with zeros.
+
+    Args:
+        folder: the folder of the versions.
+
+    Raises:
+        OSError: it is not there, maybe for a moment only.
+    """
+    return {number: path for number, path in _numbered(Path(folder)).items() if path.is_dir()}
 
 
 def retired(folder: str | os.PathLike[str]) -> list[int]:
@@ -97,8 +113,11 @@ def next_version(folder: str | os.PathLike[str]) -> int:
         >>> next_version(folder)
         4
     """
-    place = Path(folder)
-    return max([0, *_numbers(place), *_numbers(place / RETIRED)]) + 1
+    numbers = [0]
+    for place in (Path(folder), Path(folder, RETIRED)):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            numbers += _numbered(place)
+    return max(numbers) + 1
 
 
 def served_version(folder: str | os.PathLike[str]) -> Path:
@@ -111,7 +130,7 @@ def served_version(folder: str | os.PathLike[str]) -> Path:
     numbers = versions(folder)
     if not numbers:
         raise OutputError(f"{os.fspath(folder)}: no version here; expected folders named 1, 2, ...; export a run to it")
-    return Path(folder) / str(numbers[-1])
+    return version_folders(folder)[numbers[-1]]
 
 
 def keep_newest(folder: str | os.PathLike[str], keep: int) -> list[Path]:
@@ -223,11 +242,8 @@ def _named(numbers: list[int]) -> str:
     return ", ".join(str(number) for number in numbers)
 
 
-def _numbers(place: Path) -> list[int]:
-    """Every number that a server could read as a version's, whatever stands under it."""
-    try:
-        names = os.listdir(place)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    found = {int(name) for name in names if name.isascii() and name.isdigit()}
-    return sorted(number for number in found if number <= _LARGEST)
+def _numbered(place: Path) -> dict[int, Path]:
+    """Everything whose name a server could read as a version's number, whatever it is."""
+    names = sorted(name for name in os.listdir(place) if name.isascii() and name.isdigit())
+    # Of several names of one number the shortest, which is the last here.
+    return {int(name): place / name for name in names if int(name) <= _LARGEST}

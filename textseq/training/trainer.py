@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from textseq.errors import CheckpointError, ConfigurationError, TrainingDiverged
+from textseq.losses import perplexity
 from textseq.run_directory import RunDirectory
 from textseq.training.config import TrainingConfig
 from textseq.training.interruption import Interruption
@@ -131,7 +132,7 @@ class Trainer:
             "step": state.step,
             "epoch": state.epoch + state.batch / len(self._batches),
             "loss": loss,
-            **({"perplexity": math.exp(min(loss, 50.0))} if self.task.predicts_tokens else {}),
+            **({"perplexity": perplexity(loss)} if self.task.predicts_tokens else {}),
             f"{self.task.unit}_per_second": speed,
             "gradient_norm": window.gradient_norm / window.steps,
             "learning_rate": rate,

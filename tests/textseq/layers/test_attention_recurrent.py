@@ -81,3 +81,29 @@ def test_layer_follows_the_equations_and_is_its_step_repeated(cell: str, heads: 
             np.testing.assert_allclose(contexts[row, time], context, atol=5e-6)
             np.testing.assert_allclose(attention[row, :, time, :length], expected_attention, atol=5e-6)
             assert not np.array(attention)[row, :, time, length:].any()
+
+
+def test_the_equation_by_hand_is_what_the_layer_does() -> None:
+    layer = AttentionRecurrent(UNITS, ATTENTION, seed=3)
+    layer.build((None, None, 5), memory_units=MEMORY)
+    layer.memory_bias.assign(np.linspace(-1, 1, ATTENTION))
+    random = np.random.RandomState(4)
+    source, state = random.normal(size=(7, MEMORY)), random.normal(size=UNITS)
+    weights = layer.attention_equation()
+    assert {array.dtype for array in weights} == {np.dtype("float64")}
+    energies = np.tanh(state @ weights.W + source @ weights.U + weights.b) @ weights.v
+    alpha = np.exp(energies) / np.exp(energies).sum()
+    memory = layer.prepare_memory(source[None].astype("float32"))
+    result = layer.step(np.zeros((1, 5), "float32"), memory, (state[None].astype("float32"),))
+    np.testing.assert_allclose(result.attention_weights[0, 0, 0], alpha, atol=1e-6)
+    np.testing.assert_allclose(result.context[0, 0], alpha @ source, atol=1e-6)
+
+
+def test_a_prepared_memory_hides_what_the_mask_hides() -> None:
+    layer = AttentionRecurrent(UNITS, ATTENTION, 2, seed=3)
+    build(layer)
+    inputs = some_inputs(MEMORY)
+    sources, mask = inputs[..., :-1], inputs[..., -1] > 0
+    for part, expected in zip(layer.prepare_memory(sources, mask), memory_of(layer, sources, mask), strict=True):
+        np.testing.assert_array_equal(part, expected)
+    assert not np.array(layer.prepare_memory(sources).score_bias).any()

@@ -34,7 +34,13 @@ ALIGN = {
     "source_length": 3,
     "target_length": 3,
 }
-CLASSES = {"label": "good", "probability": 0.75, "probabilities": [0.25, 0.75], "truncated": False}
+CLASSES = {
+    "label": "good",
+    "probability": 0.75,
+    "labels": ["bad", "good"],
+    "probabilities": [0.25, 0.75],
+    "truncated": False,
+}
 EXPLAIN = {
     "label": "good",
     "probability": 0.75,
@@ -56,10 +62,9 @@ COMBINED = {
 class StandIn:
     """A server of one model whose answers are fixed; a number in place of one is the status of a failure."""
 
-    def __init__(self, task: str, answers: Mapping[str, Any], labels: list[str] | None = None) -> None:
+    def __init__(self, task: str, answers: Mapping[str, Any]) -> None:
         self.task = task
         self.answers = dict(answers)
-        self.labels = labels
         self.received: list[dict[str, Any]] = []
         self.slow: dict[str, float] = {}
 
@@ -85,8 +90,7 @@ class StandIn:
     async def model(self, request: Any) -> Any:
         from starlette.responses import JSONResponse
 
-        labels = {} if self.labels is None else {"labels": self.labels}
-        return JSONResponse({"name": "my model", "task": self.task, **labels})
+        return JSONResponse({"name": "my model", "task": self.task})
 
     async def metadata(self, request: Any) -> Any:
         from starlette.responses import JSONResponse

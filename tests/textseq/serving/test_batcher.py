@@ -114,6 +114,33 @@ def test_long_texts_leave_a_worker_to_the_short_ones(stand_in: Any) -> None:
     batcher.close(5)
 
 
+def test_a_request_that_runs_alone_is_long_as_a_whole(stand_in: Any) -> None:
+    stand_in.gate.clear()
+    batcher = Batcher(stand_in, replace(ONE, workers=2, batch_delay=0.0, largest_batch=64, queue=200))
+    whole = [batcher.submit("words", texts(*[b"x" * 100] * 60), soon())[0] for _ in range(2)]
+    wait_for(lambda: len(stand_in.runs) == 1)
+    short = batcher.submit("words", texts(b"short"), soon())[0]
+    wait_for(lambda: len(stand_in.runs) == 2)
+    assert stand_in.runs[1] == ("words", [b"short"])
+    stand_in.gate.set()
+    assert [len(future.result(10)["count"]) for future in [*whole, short]] == [60, 60, 1]
+    batcher.close(5)
+
+
+def test_the_work_of_a_request_that_runs_alone_is_bounded(stand_in: Any) -> None:
+    batcher = Batcher(stand_in, replace(ONE, largest_batch=64, largest_alone_bytes=1000))
+    said = (
+        "Task size 5 is larger than maximum input batch size 4 for texts of 201 bytes: words takes 1000 bytes at once"
+    )
+    with pytest.raises(Refusal, match=said) as caught:
+        batcher.submit("words", texts(b"x" * 200, *[b"y"] * 4), soon())
+    assert caught.value.code == Code.INVALID_ARGUMENT
+    for fits in ([b"x" * 200] * 4, [b"y"] * 64, [b"x" * 5000], []):
+        (future,) = batcher.submit("words", texts(*fits), soon())
+        assert len(future.result(10)["count"]) == len(fits)
+    batcher.close(5)
+
+
 def test_a_request_with_ragged_outputs_runs_alone_and_is_as_wide_as_alone(batcher: Batcher, stand_in: Any) -> None:
     busy(batcher, stand_in)
     wide = batcher.submit("words", texts(b"a b c d"), soon())[0]

@@ -83,10 +83,13 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def classify(text: Any) -> dict[str, Any]:
         lengths, truncated = tokens(module.encoder, text, "classifier")
         long = tf.sigmoid(module.weight * (lengths - 4.5))
+        probabilities = tf.stack([1 - long, long], axis=1)
         return {
             "label": tf.where(long > 0.5, "long", "short"),
             "probability": tf.maximum(long, 1 - long),
-            "probabilities": tf.stack([1 - long, long], axis=1),
+            "labels": tf.gather([["short", "long"]], tf.zeros_like(text, tf.int32)),
+            "probabilities": probabilities,
+            "given": probabilities > 0.5,
             "truncated": truncated,
         }
 
@@ -135,9 +138,10 @@ def test_one_after_the_other(version: Path, translator: Path, classifier: Path) 
     received = called(version, "translate_and_classify", texts)
     translated = called(translator / "1", "serving_default", texts)
     classified = called(classifier / "1", "serving_default", translated["translation"])
-    assert set(received) == {"translation", "score", "label", "probability", "probabilities", "truncated"}
+    classification = ("label", "probability", "labels", "probabilities", "given")
+    assert set(received) == {"translation", "score", *classification, "truncated"}
     assert [received[key] for key in ("translation", "score")] == [translated[key] for key in ("translation", "score")]
-    for key in ("label", "probability", "probabilities"):
+    for key in classification:
         assert received[key] == classified[key]
     cut = list(zip(translated["truncated"], classified["truncated"], strict=True))
     assert received["truncated"] == [one or other for one, other in cut]
@@ -178,7 +182,9 @@ def test_what_is_no_such_export(translator: Path, classifier: Path, tmp_path: Pa
         OutputError, match=r"out/1: the signature serving_default does not give translation, score, expected a trans"
     ):
         combine(classifier, classifier, out)
-    with pytest.raises(OutputError, match=r"does not give label, probability, probabilities, expected a classifier; "):
+    with pytest.raises(
+        OutputError, match=r"does not give label, probability, labels, probabilities, expected a classifier; "
+    ):
         combine(translator, translator, out)
     assert not out.exists()
 

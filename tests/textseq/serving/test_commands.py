@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 
 import pytest
 
+import textseq.serving
 from textseq.command_line import make_app
 from textseq.console import run_command
 from textseq.errors import InputError
-from textseq.serving.commands import add_serving_commands, keep_versions, require_run_or_server
+from textseq.serving.commands import add_serving_commands, keep_versions, print_version, require_run_or_server
 from textseq.serving.extras import needing
 
 Command = Callable[..., int]
@@ -51,9 +53,11 @@ def versions(folder: Path) -> list[str]:
 def test_serve_hands_over_everything(command: Command, served: list[tuple[Any, Any]]) -> None:
     assert command("serve", "exported") == 0
     options = ("--name", "en-de", "--host", "0.0.0.0", "--port", "1", "--grpc-port", "2", "--pin", "3")
-    assert command("serve", "exported", *options, "--threads", "4", "--queue", "5") == 0
-    default = {"name": None, "host": "127.0.0.1", "port": 8501, "grpc_port": 8500, "version": None, "threads": None}
-    given = {"name": "en-de", "host": "0.0.0.0", "port": 1, "grpc_port": 2, "version": 3, "threads": 4, "queue": 5}
+    assert command("serve", "exported", *options, "--threads", "4", "--queue", "5", "--timeout", "0.5") == 0
+    addresses = {"host": "127.0.0.1", "port": 8501, "grpc_port": 8500}
+    default = {"name": None, **addresses, "version": None, "threads": None, "timeout": 60.0}
+    addresses = {"host": "0.0.0.0", "port": 1, "grpc_port": 2}
+    given = {"name": "en-de", **addresses, "version": 3, "threads": 4, "queue": 5, "timeout": 0.5}
     assert served == [(("exported",), default), (("exported",), given)]
 
 
@@ -70,8 +74,10 @@ def test_the_server_takes_what_it_is_given() -> None:
 def test_serve_without_its_packages_says_what_to_install(
     command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str
 ) -> None:
-    for name in [each for each in sys.modules if each.startswith("textseq.serving.")]:
-        if name.rpartition(".")[2] not in ("commands", "extras"):
+    for name in [each for each in sys.modules if re.fullmatch(r"textseq\.serving\.\w+", each)]:
+        if name.rpartition(".")[2] not in ("commands", "extras", "native"):
+            # Set to what it is, so that afterwards it is again what later tests have imported.
+            monkeypatch.setattr(textseq.serving, name.rpartition(".")[2], sys.modules[name], raising=False)
             monkeypatch.delitem(sys.modules, name)
     for name in [each for each in sys.modules if each.partition(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
@@ -121,6 +127,14 @@ def test_old_versions_go_where_that_was_asked(exported: Path) -> None:
     assert versions(exported) == ["1", "2", "3"]
     keep_versions(exported / "3", 2)
     assert versions(exported) == ["2", "3"]
+
+
+def test_an_export_ends_with_its_folder(exported: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    print_version(exported / "3", None, as_json=False)
+    assert capsysbinary.readouterr().out.decode() == f"{exported / '3'}\n"
+    print_version(exported / "3", 1, as_json=True)
+    assert json.loads(capsysbinary.readouterr().out) == {"path": str(exported / "3")}
+    assert versions(exported) == ["3"]
 
 
 @pytest.mark.parametrize(

@@ -236,6 +236,33 @@ def test_health(channel: grpc.Channel, server: Server) -> None:
     assert health("") == 2
 
 
+def test_those_who_watch_leave_room_for_calls(start: Callable[..., Server], stand_in: Any, limits: Any) -> None:
+    server = start(stand_in, replace(limits, connections=2))
+    with grpc.insecure_channel(f"{server.host}:{server.grpc_port}") as channel:
+        watch = channel.unary_stream(HEALTH + "Watch")
+        request = messages.HealthCheckRequest().SerializeToString()
+        streams = [watch(request, timeout=20) for _ in range(32)]
+        for stream in streams:
+            assert messages.HealthCheckResponse.FromString(next(stream)).status == 1
+        with pytest.raises(grpc.RpcError) as caught:
+            next(watch(request, timeout=20))
+        assert (caught.value.code().name, caught.value.details()) == (
+            "RESOURCE_EXHAUSTED",
+            "32 watch already; try again later",
+        )
+        check = channel.unary_unary(HEALTH + "Check")
+        assert messages.HealthCheckResponse.FromString(check(request, timeout=10)).status == 1
+        streams[0].cancel()
+
+        def watched_again() -> bool:
+            try:
+                return bool(next(watch(request, timeout=20)))
+            except grpc.RpcError:
+                return False
+
+        wait_for(watched_again)
+
+
 def test_health_is_watched(channel: grpc.Channel, server: Server) -> None:
     stream = channel.unary_stream(HEALTH + "Watch")(messages.HealthCheckRequest().SerializeToString(), timeout=10)
     assert messages.HealthCheckResponse.FromString(next(stream)).status == 1

@@ -40,6 +40,41 @@ def test_a_half_closed_connection_harms_nobody(server: Server, client: httpx.Cli
     assert client.post(PREDICT, json={"instances": ["a"]}).status_code == 200
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_client_that_has_sent_all_and_ends_its_side_is_answered(
+    start: Callable[..., Server], stand_in: Any, limits: Any, version: str
+) -> None:
+    server = start(stand_in, replace(limits, stalled_seconds=0.5))
+    stand_in.seconds = 0.3
+    body = b'{"instances": ["a dog"]}'
+    head = f"POST {PREDICT} HTTP/{version}\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with socket.create_connection((server.host, server.port), timeout=5) as connection:
+        connection.sendall(head + body)
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        while part := connection.recv(65536):  # until the server closes
+            received += part
+    interim = b"HTTP/1.1 100 Continue\r\n\r\n" if version == "1.1" else b""
+    assert received.startswith(interim + b"HTTP/1.1 200 OK\r\n")
+    assert b'"translation": "A DOG"' in received
+
+
+def test_a_client_that_is_gone_is_not_worked_for(start: Callable[..., Server], stand_in: Any, limits: Any) -> None:
+    server = start(stand_in, replace(limits, workers=1))
+    stand_in.gate.clear()
+    for _ in range(2):
+        connection = socket.create_connection((server.host, server.port))
+        body = b'{"instances": ["a dog"], "signature_name": "words"}'
+        head = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        connection.sendall(head + body)
+        wait_for(lambda: server.store.current.leases > 0)  # type: ignore[union-attr]
+        time.sleep(0.1)
+        connection.close()
+    wait_for(lambda: server.store.current.leases == 0)  # type: ignore[union-attr]
+    stand_in.gate.set()
+    assert len(stand_in.runs) == 1
+
+
 @pytest.mark.parametrize("sent", [b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"A" * 100_000])
 def test_what_is_no_http_is_refused(server: Server, client: httpx.Client, sent: bytes) -> None:
     assert exchange(server, sent).startswith(b"HTTP/1.1 400 ")

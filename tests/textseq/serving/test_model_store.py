@@ -186,6 +186,42 @@ def test_a_version_that_is_removed_is_rolled_back(
     wait_for(lambda: opener.models[2].closed)
 
 
+def test_a_roll_back_to_a_retired_version_loads_no_lower_one(
+    make: Callable[..., ModelStore], exported: Path, opener: Opener
+) -> None:
+    for version in (1, 2, 3):
+        add(exported, version)
+    (exported / "retired").mkdir()
+    (exported / "2").rename(exported / "retired" / "2")
+    store = make()
+    look(store)
+    assert answered(store) == 3
+    (exported / "retired" / "2").rename(exported / "2")
+    (exported / "3").rename(exported / "retired" / "3")
+    assert not store.look()  # 2 may still be written
+    assert answered(store) == 3
+    assert look(store)
+    assert answered(store) == 2
+    assert opener.opened == [3, 2]
+
+
+def test_what_is_known_stays_while_the_folder_is_gone(
+    make: Callable[..., ModelStore], exported: Path, opener: Opener
+) -> None:
+    add(exported, 1)
+    add(exported, 2, broken="no graph")
+    store = make()
+    look(store)
+    known, opened = states(store), list(opener.opened)
+    exported.rename(exported.with_name("aside"))
+    with pytest.raises(FileNotFoundError):
+        store.look()
+    exported.with_name("aside").rename(exported)
+    assert look(store)
+    assert states(store) == known
+    assert opener.opened == opened
+
+
 def test_the_last_version_is_served_on_when_it_is_removed(make: Callable[..., ModelStore], exported: Path) -> None:
     add(exported, 1)
     store = make()

@@ -178,7 +178,7 @@ def test_half_a_surrogate_pair_is_sent_as_u_fffd(opened: Any) -> None:
 
 
 def test_a_class_is_shown_with_probabilities_and_weights(opened: Any) -> None:
-    page = opened(StandIn("classifiers", CLASSIFIERS, labels=["bad", "good"]))
+    page = opened(StandIn("classifiers", CLASSIFIERS))
     assert not page.is_visible("#translation")
     submit(page, "Never: never dull!", "#sentiment")
     assert page.inner_text("#sentiment .result") == "good"
@@ -198,13 +198,29 @@ def test_a_class_is_shown_with_probabilities_and_weights(opened: Any) -> None:
 
 
 def test_without_names_of_labels_the_best_is_named_by_the_answer(opened: Any) -> None:
-    page = opened(StandIn("classifiers", {"serving_default": CLASSES}))
+    nameless = {name: value for name, value in CLASSES.items() if name != "labels"}
+    page = opened(StandIn("classifiers", {"serving_default": nameless}))
     submit(page, "good", "#sentiment")
     assert page.locator(".bars th").all_inner_texts() == ["class 1", "good"]
 
 
+@pytest.mark.parametrize(
+    ("given", "label", "chosen"), [((True, False, True), "bad;odd", ["bad", "odd"]), ((False,) * 3, "(no label)", [])]
+)
+def test_every_label_that_the_answer_gives_is_marked(
+    opened: Any, given: tuple[bool, ...], label: str, chosen: list[str]
+) -> None:
+    several = {"labels": ["bad", "good", "odd"], "probabilities": [0.6, 0.4, 0.9], "given": list(given)}
+    answer = {**CLASSES, **several, "label": label if chosen else ""}
+    page = opened(StandIn("classifiers", {"serving_default": answer}))
+    submit(page, "well", "#sentiment")
+    assert page.inner_text("#sentiment .result") == label
+    assert page.locator(".bars th").all_inner_texts() == ["bad", "good", "odd"]
+    assert page.locator(".bars tr.chosen th").all_inner_texts() == chosen
+
+
 def test_a_combined_model_translates_and_classifies_the_translation(opened: Any) -> None:
-    stand_in = StandIn("combined", COMBINED, labels=["bad", "good"])
+    stand_in = StandIn("combined", COMBINED)
     page = opened(stand_in)
     submit(page, "a house")
     assert "The translation reads as good probability 0.750" in page.inner_text("#translation .answer")
@@ -332,9 +348,9 @@ def test_every_field_is_labelled_and_every_change_is_announced() -> None:
 def test_it_fits_a_narrow_screen(opened: Any) -> None:
     tokens = [f"▁word{number}" for number in range(30)]
     wide = {**ALIGN, "source_tokens": tokens, "source_length": 30, "attention": [[1 / 30] * 30] * 4}
-    labels = ["bad", "extraordinarily-good" * 3]
+    classes = {**CLASSES, "labels": ["bad", "extraordinarily-good" * 3]}
     page = opened(
-        StandIn("combined", {**COMBINED, "align": wide}, labels),
+        StandIn("combined", {**COMBINED, "align": wide, "classify": classes}),
         viewport={"width": 320, "height": 640},
         color_scheme="dark",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -84,3 +85,30 @@ def test_every_float_survives(values: list[float]) -> None:
     array = np.array(values, np.float32)
     written = json.loads(write_outputs({"a": array}, columnar=False))["predictions"]
     assert np.array_equal(np.array(written, np.float32), array)
+
+
+@pytest.mark.parametrize("columnar", [False, True])
+@pytest.mark.parametrize("rows", [0, 1, 5])
+def test_what_is_written_some_rows_at_a_time_reads_the_same(
+    monkeypatch: pytest.MonkeyPatch, columnar: bool, rows: int
+) -> None:
+    numbers = np.linspace(-1, 1, rows * 6, dtype=np.float32).reshape(rows, 2, 3)
+    outputs = {"a": numbers, "b": strings(*[b"x%d" % row for row in range(rows)]), "c": np.zeros((rows, 0), np.int32)}
+    for chosen in (outputs, {"a": numbers}):
+        whole = write_outputs(chosen, columnar=columnar)
+        for at_once in (1, 7, 12):
+            monkeypatch.setattr("textseq.serving.predict_answer._VALUES_AT_ONCE", at_once)
+            assert write_outputs(chosen, columnar=columnar) == whole
+        monkeypatch.undo()
+        json.loads(whole)
+
+
+@pytest.mark.parametrize("columnar", [False, True])
+def test_a_large_answer_takes_little_more_memory_than_its_text(columnar: bool) -> None:
+    outputs = {"attention": np.full((64, 100, 100), 1 / 3, np.float32), "score": np.zeros(64, np.float32)}
+    tracemalloc.start()
+    content = write_outputs(outputs, columnar=columnar)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.5 * len(content) + 5_000_000  # a text for each number would be 45 MB more
+    assert len(content) < 14 * outputs["attention"].size

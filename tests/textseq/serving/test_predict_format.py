@@ -275,3 +275,27 @@ def test_whatever_bytes_come_are_read_or_refused(body: bytes) -> None:
         read(body, TEXT)
     except Refusal as refusal:
         assert refusal.code == Code.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("body", ['{"instances": %s}', '{"inputs": %s}', '{"inputs": {"text": %s}}'])
+def test_too_many_rows_are_refused_before_they_are_looked_at(body: str) -> None:
+    document = read_document((body % json.dumps([1, 2, 3])).encode())
+    with pytest.raises(Refusal, match="Task size 3 is larger than maximum input batch size 2"):
+        read_inputs(document, TEXT, 2)
+    with pytest.raises(Refusal, match="is not of expected type"):
+        read_inputs(document, TEXT, 3)
+
+
+def test_what_a_message_shows_of_a_request_is_all_that_is_written_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    body, written = json.dumps({"instances": [[]] * 100_000, "inputs": []}), []
+    encode = json.JSONEncoder.iterencode
+
+    def counted(self: json.JSONEncoder, value: Any, **options: Any) -> Any:
+        for part in encode(self, value, **options):
+            written.append(part)
+            yield part
+
+    monkeypatch.setattr(json.JSONEncoder, "iterencode", counted)
+    message = refused(body, TEXT)
+    assert "expecting only one of 'inputs' or 'instances'" in message
+    assert sum(map(len, written)) < 1000

@@ -7,6 +7,7 @@ import gzip
 import json
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,9 @@ import httpx
 import pytest
 
 from tests.textseq.serving.raw_http import exchange, wait_for
+from textseq.serving import predict_format
+from textseq.serving.predict_format import read_document
+from textseq.serving.rest_client import RestClient
 from textseq.serving.server import Server
 
 PREDICT = "/v1/models/nmt:predict"
@@ -254,11 +258,7 @@ def test_the_page_is_served_with_a_strict_policy(client: httpx.Client) -> None:
 
 
 def test_what_the_page_asks(client: httpx.Client, server: Server) -> None:
-    assert client.get("/page/model.json").json() == {"name": "nmt", "task": "nmt", "labels": []}
-    labels = server.folder / "1" / "assets.extra" / "labels.txt"
-    labels.parent.mkdir()
-    labels.write_text("neg\npos\n")
-    assert client.get("/page/model.json").json()["labels"] == ["neg", "pos"]
+    assert client.get("/page/model.json").json() == {"name": "nmt", "task": "nmt"}
 
 
 @pytest.mark.parametrize(
@@ -316,6 +316,58 @@ def test_many_large_bodies_at_once_are_refused(start: Callable[..., Server], sta
     response = httpx.post(server.url + PREDICT, content=b" " * 2000, timeout=10)
     assert (response.status_code, error(response)) == (429, "The server holds too many large requests; try again later")
     assert httpx.post(server.url + PREDICT, json={"instances": ["a"]}, timeout=10).status_code == 200
+
+
+def test_an_answer_that_is_too_large_is_refused(start: Callable[..., Server], stand_in: Any, limits: Any) -> None:
+    server = start(stand_in, replace(limits, largest_answer=1000))
+    with httpx.Client(base_url=server.url) as client:
+        answer = client.post(PREDICT, json={"signature_name": "echo", "instances": ["x" * 300] * 4})
+        assert answer.status_code == 400
+        assert answer.json()["error"] == (
+            "Task size 4 is larger than maximum input batch size 3 for such texts: the answer has 1232 bytes of "
+            "values, and 1000 are written at once"
+        )
+        answer = client.post(PREDICT, json={"signature_name": "echo", "instances": ["x" * 1300]})
+        assert answer.json()["error"] == "the answer has 1308 bytes of values, and 1000 are written at once"
+        answer = client.post(PREDICT, json={"signature_name": "echo", "instances": ["x" * 300] * 3})
+        assert answer.json()["predictions"] == ["x" * 300] * 3
+        with RestClient(server.url, "nmt") as asking:  # divides what it asks
+            assert asking.predict({"text": ["x" * 300] * 10}, "echo")["text"] == ["x" * 300] * 10
+            stand_in.runs.clear()
+            assert asking.predict({"text": ["x"] * 10}, "echo")["text"] == ["x"] * 10
+            assert len(stand_in.runs) == 1  # short texts still go together
+
+
+def test_answers_are_held_until_they_are_taken(start: Callable[..., Server], stand_in: Any, limits: Any) -> None:
+    server = start(stand_in, replace(limits, largest_held=1000))
+    with httpx.Client(base_url=server.url) as client:
+        answer = client.post(PREDICT, json={"signature_name": "echo", "instances": ["x" * 600]})
+        assert answer.status_code == 429
+        assert answer.json()["error"] == "The server holds too many large requests; try again later"
+        assert client.post(PREDICT, json={"instances": ["x"]}).status_code == 200
+
+
+def test_a_request_that_waits_keeps_what_the_model_takes_alone(
+    start: Callable[..., Server], stand_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = []
+
+    def read(body: bytes) -> dict[str, Any]:
+        documents.append(read_document(body))
+        return documents[-1]
+
+    monkeypatch.setattr(predict_format, "read_document", read)
+    server = start(stand_in)
+    stand_in.gate.clear()
+    with ThreadPoolExecutor(1) as pool:
+        body = {"instances": ["a"], "more": [[]] * 100}
+        answer = pool.submit(httpx.post, server.url + PREDICT, json=body, timeout=10)
+        wait_for(lambda: stand_in.runs)
+        assert documents == [{}]
+        stand_in.gate.set()
+        assert answer.result().status_code == 200
+    assert httpx.post(f"{server.url}/v1/models/x:predict", json=body, timeout=10).status_code == 404
+    assert documents == [{}, {}]
 
 
 def test_a_full_queue_is_said(start: Callable[..., Server], stand_in: Any, limits: Any) -> None:

@@ -84,9 +84,7 @@ def test_a_connection_that_always_breaks_is_given_up(client: RestClient, stub: S
         client.predict({"text": ["a"]})
 
 
-@pytest.mark.parametrize(
-    "after", ["0.5 hours", "", "-3", email.utils.formatdate(time.time() - 60, usegmt=True), "0", "nan"]
-)
+@pytest.mark.parametrize("after", ["0.5 hours", "", "-3", email.utils.formatdate(1e9, usegmt=True), "0", "nan"])
 def test_when_to_come_back_may_be_said_badly(client: RestClient, stub: Stub, after: str) -> None:
     stub.failures = [(503, {"Retry-After": after}, b"")]
     assert client.predict({"text": ["a"]})["translation"] == ["A"]

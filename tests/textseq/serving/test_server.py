@@ -83,6 +83,8 @@ def test_a_folder_without_a_version(tmp_path: Path, limits: Any) -> None:
         ({"threads": 0}, "threads: received 0, expected 1 to"),
         ({"batch_delay": -1.0}, "received batch_delay -1.0, largest_batch 64 and queue 1024, expected 0 to 10 seconds"),
         ({"largest_batch": 0}, "largest_batch 0"),
+        ({"timeout": 0.0}, "timeout: received 0, expected more than 0 and at most 86400 seconds"),
+        ({"timeout": float("nan")}, "timeout: received nan, expected more than 0"),
     ],
 )
 def test_arguments_out_of_range(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:

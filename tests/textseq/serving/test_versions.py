@@ -26,6 +26,7 @@ from textseq.serving.versions import (
     retired,
     roll_back,
     served_version,
+    version_folders,
     versions,
 )
 
@@ -60,6 +61,16 @@ def test_versions_are_numbers(tmp_path: Path) -> None:
     assert next_version(folder) == 201
     assert next_version(tmp_path / "nowhere") == 1
     assert versions(tmp_path / "nowhere") == retired(folder) == []
+
+
+def test_folders_of_versions(tmp_path: Path) -> None:
+    for name in ("1", "0002", "02", "30", "kit", "٤"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "5").write_text("no folder")
+    assert version_folders(tmp_path) == {1: tmp_path / "1", 2: tmp_path / "02", 30: tmp_path / "30"}
+    assert versions(tmp_path) == [1, 2, 30]
+    with pytest.raises(FileNotFoundError):  # maybe for a moment only
+        version_folders(tmp_path / "gone")
 
 
 def test_rolling_back_serves_the_version_before(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ import functools
 import importlib.util
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from ctypes import POINTER, c_char_p, c_int, c_int64, c_size_t, c_void_p
 from pathlib import Path
 from typing import Any
+
+from .standard_error import standard_error_held_back
 
 CODES = {
     1: "CANCELLED",
@@ -127,7 +128,7 @@ class Library:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it once
         path = _found("tensorflow", "libtensorflow_cc.2.dylib" if sys.platform == "darwin" else "libtensorflow_cc.so.2")
         try:
-            with _standard_error_held_back():
+            with standard_error_held_back():  # TensorFlow greets before it has read how quiet to be
                 long = ctypes.CDLL(str(path))
         except OSError as error:
             raise NativeError(14, f"{path}: cannot be loaded: {error}") from error
@@ -184,20 +185,6 @@ def library() -> Library:
 def version() -> str:
     """Returns TensorFlow's version."""
     return str(library().TF_Version().decode())
-
-
-@contextlib.contextmanager
-def _standard_error_held_back() -> Iterator[None]:
-    """Holds back what the block writes to standard error: TensorFlow greets before it has read how quiet to be."""
-    sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
-        kept = os.dup(2)
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def _found(package: str, name: str) -> Path:

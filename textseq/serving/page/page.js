@@ -64,13 +64,13 @@ async function predict(model, signature, row, signal) {
 }
 
 async function knownModel() {
-  const { name, labels = [] } = await ask("page/model.json");
+  const { name } = await ask("page/model.json");
   const address = `v1/models/${encodeURIComponent(name)}`;
   const metadata = await ask(`${address}/metadata`);
   const definitions = metadata.metadata?.signature_def?.signature_def ?? {};
   const has = (signature) => signature in definitions;
   const gives = (signature, output) => output in (definitions[signature]?.outputs ?? {});
-  return { name, labels, address, has, gives };
+  return { name, address, has, gives };
 }
 
 // ---- small things
@@ -182,8 +182,9 @@ function move(event) {
 
 // ---- sentiment
 
-function classified(outputs, labels) {
+function classified(outputs) {
   const label = text(outputs.label);
+  const labels = (outputs.labels ?? []).map(text);
   const probabilities = outputs.probabilities ?? [];
   const best = probabilities.indexOf(Math.max(...probabilities));
   // Without the labels' names, that of the best is the one that the answer gives.
@@ -193,7 +194,8 @@ function classified(outputs, labels) {
     const percent = element("span", { className: "score" }, `${(100 * probability).toFixed(1)} %`);
     const row = element("tr", {}, element("th", { scope: "row", dir: "auto" }, named(index)),
       element("td", { className: "bar", ariaHidden: "true" }, bar), element("td", {}, percent));
-    row.classList.toggle("chosen", index === best);
+    // Where a text can have several labels or none, the answer says which.
+    row.classList.toggle("chosen", outputs.given ? Boolean(outputs.given[index]) : index === best);
     return row;
   });
   const answer = [element("p", { className: "result", dir: "auto" }, label || "(no label)")];
@@ -322,7 +324,7 @@ function translationRequests(model, form, readTranslation) {
 function sentimentRequests(model, signature) {
   return (typed) => {
     const to = (name, show) => [(signal) => predict(model, name, { text: typed }, signal), show];
-    const requests = [to(signature, (outputs) => classified(outputs, model.labels))];
+    const requests = [to(signature, classified)];
     if (model.has("explain")) requests.push(to("explain", (outputs) => explained(outputs, typed)));
     return requests;
   };
