@@ -287,6 +287,7 @@ def test_a_broken_vocabulary_in_the_run(tiny_run: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_broken_vocabulary_in_the_export(
     tiny_run: Path, tmp_path: Path, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:

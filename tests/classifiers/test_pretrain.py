@@ -96,6 +96,7 @@ def test_the_weights_reach_a_starting_point(finished: Path) -> None:
         np.testing.assert_array_equal(array, best.tensors["weights"][name])
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_ends_with_the_same_bits(
     tmp_path: Path, config: PretrainingConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -192,6 +192,7 @@ def test_a_class_that_cleaning_removes_is_named(two: tuple[list[str], list[str]]
         tiny().fit([*texts, "", " "], [*labels, "empty", "empty"])
 
 
+@pytest.mark.slow
 def test_fitted_again_it_is_the_same_and_another_seed_is_not(two: tuple[list[str], list[str]]) -> None:
     texts, labels = two
     first = tiny(random_state=3).fit(texts, labels).predict_proba(texts)
@@ -327,6 +328,7 @@ def test_cross_val_score_of_probabilities(two: tuple[list[str], list[str]]) -> N
     assert ((scores >= 0) & (scores <= 1)).all()
 
 
+@pytest.mark.slow
 def test_grid_search(two: tuple[list[str], list[str]]) -> None:
     grid = {"cell": ["gru", "simple_rnn"]}
     search = GridSearchCV(tiny(), grid, cv=2, error_score="raise").fit(*two)

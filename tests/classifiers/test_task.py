@@ -260,6 +260,7 @@ def test_direction_of_the_metric(metric: str, higher: bool) -> None:
     assert metric in task.validate()
 
 
+@pytest.mark.slow
 def test_two_tasks_of_one_seed_train_alike() -> None:
     one, other = (task_of(*SETTINGS["virtual"], dropout=True) for _ in range(2))
     assert trained(one, 2) == trained(other, 2)

@@ -133,6 +133,7 @@ def test_the_command_line(run: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "error: attention: this model has none" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_export_is_proved_and_has_no_alignment(run: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorflow_text")
     from nmt.export import export

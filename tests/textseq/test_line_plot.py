@@ -82,8 +82,9 @@ def test_few_places_are_the_ticks_of_a_logarithmic_axis() -> None:
 )
 def test_a_short_logarithmic_axis_has_plain_numbers(lowest: float, highest: float, ticks: list[str]) -> None:
     numbers = np.geomspace(lowest, highest, 20)
-    axes = line_plot({"": (numbers, numbers)}, **LABELS, logarithmic="xy").axes[0]
-    axes.figure.draw_without_rendering()
+    figure = line_plot({"": (numbers, numbers)}, **LABELS, logarithmic="xy")
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
     for axis in (axes.xaxis, axes.yaxis):
         low, high = axis.get_view_interval()
         shown = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
@@ -93,9 +94,9 @@ def test_a_short_logarithmic_axis_has_plain_numbers(lowest: float, highest: floa
 
 @pytest.mark.parametrize("numbers", [(1.0, 5000.0), (2e-5, 9e-5), (2e7, 9e7)])
 def test_a_long_logarithmic_axis_has_powers_of_ten(numbers: tuple[float, float]) -> None:
-    axes = line_plot({"": ([1, 2], numbers)}, **LABELS, logarithmic="y").axes[0]
-    axes.figure.draw_without_rendering()
-    assert any("10^" in text.get_text() for text in axes.get_yticklabels(which="both"))
+    figure = line_plot({"": ([1, 2], numbers)}, **LABELS, logarithmic="y")
+    figure.draw_without_rendering()
+    assert any("10^" in text.get_text() for text in figure.axes[0].get_yticklabels(which="both"))
 
 
 def test_a_single_curve_without_a_name_has_no_legend() -> None:

@@ -168,7 +168,9 @@ class GrpcClient(Client):
             raise ServerTooSlow(f"{self.address}: {reason} ask for fewer rows at once") from error
         if code == "UNAVAILABLE" and ("Expected SETTINGS frame" in details or "http1" in details):
             raise InvalidAnswer(f"{message}; for a REST port write http://", code) from error
-        if code in WORTH_ANOTHER_TRY:
+        # Nobody here cancels a call: a server drops those that come too many at once, without a word.
+        dropped = code == "CANCELLED" and details == code
+        if code in WORTH_ANOTHER_TRY or dropped:
             unavailable = ServerUnavailable(f"{message}; start the server, or correct its address", code)
             if code != "UNAVAILABLE" or "connect" not in said.lower():
                 unavailable = ServerUnavailable(message, code)

@@ -117,6 +117,7 @@ class Server:
 
         Raises:
             InputError: no version can be served, or a port cannot be had.
+            DragomanError: it took too long to listen.
         """
         listener = bound(self.host, self.port)
         try:
@@ -132,10 +133,10 @@ class Server:
         faults: list[BaseException] = []
         self._thread = threading.Thread(target=self._run, args=(listener, started, faults), name="server", daemon=True)
         self._thread.start()
-        started.wait(_START_SECONDS)
-        if faults:
+        in_time = started.wait(_START_SECONDS)
+        if faults or not in_time:
             self.stop()
-            raise faults[0]
+            raise faults[0] if faults else DragomanError(f"{self.url}: nothing listens after {_START_SECONDS:g} s")
 
     def stop(self) -> None:
         """Refuses what comes, answers what has come within the limit, and closes the model."""

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 
@@ -143,3 +144,28 @@ def test_long_errors_are_cut(client: GrpcClient, stub: Stub) -> None:
     with pytest.raises(ServingError) as caught:
         client.predict({"text": ["a"]})
     assert len(str(caught.value)) < 500
+
+
+class Dropped(grpc.RpcError):
+    """What gRPC says of a call that the server has dropped because too many came at once."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.CANCELLED
+
+    def details(self) -> str:
+        return "CANCELLED"
+
+
+def test_a_call_that_the_server_drops_is_sent_again(client: GrpcClient) -> None:
+    asked(client, {"x": np.zeros(1, np.float32)})
+    answer, calls = client._methods["Predict"], []
+
+    def drop_the_first(request: Any, timeout: float) -> Any:
+        calls.append(request)
+        if len(calls) == 1:
+            raise Dropped
+        return answer(request, timeout)
+
+    client._methods["Predict"] = drop_the_first
+    assert client.predict({"text": ["a"]}) == {"x": [0.0]}
+    assert len(calls) == 2

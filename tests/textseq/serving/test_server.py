@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from textseq.errors import InputError
+from textseq.errors import DragomanError, InputError
 from textseq.serving.server import Server, serve
 
 ROOT = Path(__file__).parents[3]
@@ -105,6 +105,17 @@ def test_a_port_that_is_taken(tmp_path: Path, stand_in: Any, limits: Any) -> Non
             message = f"port {port} of 127.0.0.1 cannot be had.*; choose another with {option}"
             with pytest.raises(InputError, match=message):
                 server.start()
+
+
+def test_a_server_that_does_not_come_to_listen(
+    tmp_path: Path, stand_in: Any, limits: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = exported(tmp_path)
+    server = Server(folder, port=0, grpc_port=0, limits=limits, open_model=lambda path: stand_in)
+    monkeypatch.setattr("textseq.serving.server._START_SECONDS", 0.5)
+    monkeypatch.setattr(server, "_run", lambda listener, started, faults: listener.close())
+    with pytest.raises(DragomanError, match=r"http://127.0.0.1:\d+: nothing listens after 0.5 s"):
+        server.start()
 
 
 def test_an_address_that_is_none(tmp_path: Path) -> None:
