@@ -35,7 +35,7 @@ def generate_text(
         tokenizer: the one that the model was trained with.
         prompts: how the texts begin; an empty one begins anew.
         tokens: at most so many are written; eos ends a text before.
-        temperature: below 1 is bolder, above 1 wilder; 0 takes the most probable token.
+        temperature: below 1 keeps to the likely, above 1 is wilder; 0 takes the most probable token.
         seed: another seed, another draw.
 
     Returns:
