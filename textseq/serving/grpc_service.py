@@ -23,6 +23,7 @@ from textseq.serving.predictor import (
     Asked,
     Predictor,
     apart,
+    check_names,
     check_types,
 )
 from textseq.serving.refusal import Code, Refusal, invalid
@@ -221,6 +222,7 @@ def _missing_signature(name: str) -> Refusal:
 
 def _inputs(request: Any, signature: Any) -> Mapping[str, np.ndarray]:
     _check_filter(request.output_filter, signature.outputs)
+    check_names(signature, request.inputs.keys())  # before their values: a request may hold a million
     check_types(signature, {name: tensor.dtype for name, tensor in request.inputs.items()})
     try:
         return {name: to_array(tensor, _MOST_VALUES) for name, tensor in request.inputs.items()}

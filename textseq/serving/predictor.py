@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
@@ -28,6 +29,7 @@ QUICK_BYTES = 1 << 16
 """What has more is read and written beside the event loop."""
 
 _LARGEST_VERSION = (1 << 63) - 1
+_MOST_NAMES = 100  # that a message lists
 
 _Result = TypeVar("_Result")
 
@@ -294,17 +296,26 @@ def check_inputs(signature: Any, inputs: Mapping[str, np.ndarray]) -> None:
     Raises:
         Refusal: INVALID_ARGUMENT.
     """
-    sent, wanted = set(inputs), set(signature.inputs)
+    check_names(signature, inputs)
+    for name, info in signature.inputs.items():
+        _check_shape(name, inputs[name].shape, info.shape)
+    if len({len(array) for array in inputs.values()}) > 1:
+        raise invalid("Batching session Run() input tensors must have equal 0th-dimension size")
+
+
+def check_names(signature: Any, names: Collection[str]) -> None:
+    """Checks that the inputs sent are those of a signature.
+
+    Raises:
+        Refusal: INVALID_ARGUMENT.
+    """
+    sent, wanted = set(names), set(signature.inputs)
     if sent != wanted:
         raise invalid(
             f"input size does not match signature: {len(sent)}!={len(wanted)} len({{{_names(sent)}}}) != "
             f"len({{{_names(wanted)}}}). Sent extra: {{{_names(sent - wanted)}}}. "
             f"Missing but required: {{{_names(wanted - sent)}}}."
         )
-    for name, info in signature.inputs.items():
-        _check_shape(name, inputs[name].shape, info.shape)
-    if len({len(array) for array in inputs.values()}) > 1:
-        raise invalid("Batching session Run() input tensors must have equal 0th-dimension size")
 
 
 def _check_shape(name: str, shape: tuple[int, ...], expected: Any) -> None:
@@ -362,7 +373,7 @@ def _size(array: np.ndarray) -> int:
 
 
 def _names(names: set[str]) -> str:
-    return ",".join(sorted(names))
+    return ",".join(heapq.nsmallest(_MOST_NAMES, names))
 
 
 def _joined(parts: list[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:

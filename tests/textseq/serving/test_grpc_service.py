@@ -96,6 +96,8 @@ def _with(request: Any, change: Callable[[Any], object]) -> Any:
         (asked(), "INVALID_ARGUMENT", "input size does not match signature: 0!=1 len({}) != len({text}). Sent extra: "
          "{}. Missing but required: {text}."),
         (asked(b"a", n=np.ones(1, np.int32)), "INVALID_ARGUMENT", "Sent extra: {n}."),
+        (asked(text=np.ones(1, np.int32), **{f"x{number:03}": np.ones(1, np.int32) for number in range(200)}),
+         "INVALID_ARGUMENT", f"Sent extra: {{{','.join(f'x{number:03}' for number in range(100))}}}."),
         (asked(text=np.ones(1, np.int32)), "INVALID_ARGUMENT", "Expects text to be string but int32 is provided"),
         (asked(text=np.array(b"a", object)), "INVALID_ARGUMENT", "must have at least one dimension"),
         (asked(text=np.array([[b"a"]], object)), "INVALID_ARGUMENT", "Input text has the shape [1,1], expected [?]"),
