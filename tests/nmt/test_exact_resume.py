@@ -50,8 +50,7 @@ if kind == "step":
         return arrays(self, batch, epoch)
     TranslationTask.arrays = arrays_or_die
 if kind == "validation":
-    from tests.run_outcome import Killed, outcome
-from textseq.run_directory import RunDirectory
+    from textseq.run_directory import RunDirectory
     append = RunDirectory.append_metrics
     def append_or_die(self, record):
         if "best" in record and record["step"] >= at:

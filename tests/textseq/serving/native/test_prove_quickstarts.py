@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -39,7 +40,8 @@ def spoilt(quickstart: tuple[str, Path], tmp_path: Path) -> Path:
 
 def proved(folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(Path(prove.__file__).parent), str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=1800)
+    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=1800, env=quiet)
 
 
 def test_as_it_is(spoilt: Path) -> None:
