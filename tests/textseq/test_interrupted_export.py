@@ -16,8 +16,10 @@ pytest.importorskip("tensorflow")
 if not Path("/proc/self/stat").exists():
     pytest.skip("processes are looked for in /proc", allow_module_level=True)
 
+# A shell that starts the tests in the background has them ignore Ctrl+C, and what they start as well.
 PROGRAM = """
-import sys, typer
+import signal, sys, typer
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from textseq.console import run_command
 app = typer.Typer()
