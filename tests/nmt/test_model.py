@@ -28,7 +28,15 @@ VOCABULARY = 11
 OTHER_VOCABULARY = 9
 SENTENCES = [([4, 5, 6, 7, 8, 2], [9, 4, 10, 2]), ([10, 2], [5, 2]), ([2], [2]), ([6, 0, 6, 2], [0, 0, 7, 8, 6, 4, 2])]
 ROOT = Path(__file__).parents[2]
-
+EVERYTHING: dict[str, Any] = {
+    "cell": "lstm",
+    "layer_norm": True,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "residual": True,
+    "tied_embeddings": False,
+    "joint": False,
+}
 OPTIONS: dict[str, dict[str, Any]] = {
     "gru": {},
     "lstm": {"cell": "lstm"},
@@ -41,26 +49,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "separate": {"joint": False},
     "separate, untied": {"joint": False, "tied_embeddings": False},
     "no attention": {"attention": "none"},
-    "no attention, all": {
-        "attention": "none",
-        "cell": "lstm",
-        "layer_norm": True,
-        "encoder_layers": 2,
-        "decoder_layers": 2,
-        "residual": True,
-        "tied_embeddings": False,
-        "joint": False,
-    },
-    "all": {
-        "cell": "lstm",
-        "attention_heads": 2,
-        "layer_norm": True,
-        "encoder_layers": 2,
-        "decoder_layers": 2,
-        "residual": True,
-        "tied_embeddings": False,
-        "joint": False,
-    },
+    "no attention, all": {"attention": "none", **EVERYTHING},
+    "all": {"attention_heads": 2, **EVERYTHING},
 }
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +13,6 @@ from textseq.bar_plot import bar_plot
 from textseq.errors import InputError, OutputError
 
 GROUPS = {"1 hour": {"naive": 4.0, "GRU": 1.5}, "one day $T$": {"GRU": -2.25}, "a week": {"naive": 12345.6, "GRU": 3}}
-
-
-@pytest.fixture(autouse=True)
-def warnings_are_errors() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
 
 
 def bars_of(figure: Any) -> dict[str, list[Rectangle]]:

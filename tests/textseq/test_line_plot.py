@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +12,6 @@ from textseq.errors import InputError, OutputError
 from textseq.line_plot import line_plot
 
 LABELS: dict[str, Any] = {"x_label": "steps back", "y_label": "norm"}
-
-
-@pytest.fixture(autouse=True)
-def warnings_are_errors() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
 
 
 def test_it_draws_what_it_was_given(tmp_path: Path) -> None:

@@ -6,8 +6,6 @@ import io
 import math
 import subprocess
 import sys
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +52,6 @@ RECORDS: list[dict[str, Any]] = [
         "validation_chrf": 52.5,
     },
 ]
-
-
-@pytest.fixture(autouse=True)
-def warnings_are_errors() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
 
 
 def weights(rows: int, columns: int) -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,6 @@ from textseq.reliability_plot import reliability_plot
 
 BEFORE = [(0, 0.0, 0.0), (0, 0.0, 0.0), (10, 0.6, 0.5), (90, 0.9, 0.8)]
 AFTER = [(0, 0.0, 0.0), (5, 0.45, 1.0), (45, 0.62, 0.6), (50, 0.8, 0.82)]
-
-
-@pytest.fixture(autouse=True)
-def warnings_are_errors() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
 
 
 def test_it_shows_the_bins_that_hold_predictions(tmp_path: Path) -> None:
