@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests import numpy_oracle
+from tests.textseq.layers.layer_contract import scrambled
 from textseq.errors import InputError
 from textseq.gates import gate_activations
 from textseq.layers.cells import CELLS
@@ -23,13 +24,7 @@ NAMES = {
 
 
 def trained(cell: str, **options: Any) -> Recurrent:
-    """A layer with every weight away from its initial zeros and ones."""
-    layer = Recurrent(UNITS, cell, **options)
-    layer.build((None, None, COLUMNS))
-    random = np.random.RandomState(3)
-    for weight in layer.trainable_weights:
-        weight.assign(random.normal(size=weight.shape) * 0.7)
-    return layer
+    return scrambled(Recurrent(UNITS, cell, **options), COLUMNS)
 
 
 def inputs_and_mask() -> tuple[np.ndarray, np.ndarray]:

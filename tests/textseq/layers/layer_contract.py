@@ -27,6 +27,15 @@ class Wrapped(keras.Model):
         return self.call_layer(self.layer, sequences[..., :-1], sequences[..., -1] > 0, training)
 
 
+def scrambled(layer: Any, columns: int) -> Any:
+    """The layer with every weight away from its initial zeros and ones."""
+    layer.build((None, None, columns))
+    random = np.random.RandomState(3)
+    for weight in layer.trainable_weights:
+        weight.assign(random.normal(size=weight.shape) * 0.7)
+    return layer
+
+
 def check_layer(
     make: Callable[..., Any], build: Callable[[Any], None], call: Call, *, columns: int, units: int
 ) -> None:

@@ -11,20 +11,11 @@ import pytest
 from keras import ops
 
 from tests import numpy_oracle
-from tests.textseq.layers.layer_contract import LENGTHS, check_layer, some_inputs
+from tests.textseq.layers.layer_contract import LENGTHS, check_layer, scrambled, some_inputs
 from textseq.layers.cells import CELLS
 from textseq.layers.recurrent import Recurrent
 
 COLUMNS, UNITS = 5, 4
-
-
-def scrambled(layer: Any) -> Any:
-    """The layer with every weight away from its initial zeros and ones."""
-    layer.build((None, None, COLUMNS))
-    random = np.random.RandomState(3)
-    for weight in layer.trainable_weights:
-        weight.assign(random.normal(size=weight.shape) * 0.7)
-    return layer
 
 
 def inputs_and_mask() -> tuple[np.ndarray, np.ndarray]:
@@ -47,7 +38,7 @@ def test_contract(cell: str, reverse: bool, layer_norm: bool) -> None:
     ("cell", "reverse", "layer_norm"), list(itertools.product(CELLS, (False, True), (False, True)))
 )
 def test_layer_follows_the_equations(cell: str, reverse: bool, layer_norm: bool) -> None:
-    layer = scrambled(Recurrent(UNITS, cell, reverse=reverse, layer_norm=layer_norm))
+    layer = scrambled(Recurrent(UNITS, cell, reverse=reverse, layer_norm=layer_norm), COLUMNS)
     sequences, mask = inputs_and_mask()
     initial = tuple(
         np.random.RandomState(number).normal(size=(len(LENGTHS), UNITS)).astype("float32")
@@ -66,7 +57,7 @@ def test_layer_follows_the_equations(cell: str, reverse: bool, layer_norm: bool)
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
 def test_layer_gives_what_keras_gives(cell: str, reverse: bool) -> None:
-    layer = scrambled(Recurrent(UNITS, cell, reverse=reverse))
+    layer = scrambled(Recurrent(UNITS, cell, reverse=reverse), COLUMNS)
     kind = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM, "simple_rnn": keras.layers.SimpleRNN}[cell]
     reference = kind(UNITS, return_sequences=True, return_state=True, go_backwards=reverse)
     reference.build((None, None, COLUMNS))
@@ -86,7 +77,9 @@ def test_layer_gives_what_keras_gives(cell: str, reverse: bool) -> None:
 @pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
 def test_step_repeated_is_call(cell: str, layer_norm: bool) -> None:
-    layer = scrambled(Recurrent(UNITS, cell, layer_norm=layer_norm, state_dropout=0.5, product_dtype="bfloat16"))
+    layer = scrambled(
+        Recurrent(UNITS, cell, layer_norm=layer_norm, state_dropout=0.5, product_dtype="bfloat16"), COLUMNS
+    )
     sequences, _ = inputs_and_mask()
     outputs, last = layer(sequences)
     states = tuple(ops.zeros((len(LENGTHS), UNITS)) for _ in range(CELLS[cell].states))
@@ -98,7 +91,7 @@ def test_step_repeated_is_call(cell: str, layer_norm: bool) -> None:
 
 
 def test_a_mask_from_below_is_used() -> None:
-    layer = scrambled(Recurrent(UNITS))
+    layer = scrambled(Recurrent(UNITS), COLUMNS)
     sequences, mask = inputs_and_mask()
     masked = keras.layers.Masking()(sequences * mask[..., None])
     np.testing.assert_array_equal(layer(masked)[1][0], layer(sequences, mask=mask)[1][0])
@@ -133,6 +126,6 @@ def test_unrolling_changes_nothing() -> None:
     sequences, mask = inputs_and_mask()
     results = []
     for unroll in (False, True):
-        layer = scrambled(Recurrent(UNITS, "lstm", unroll=unroll))
+        layer = scrambled(Recurrent(UNITS, "lstm", unroll=unroll), COLUMNS)
         results.append(np.array(layer(sequences, mask=mask, training=True)[0]))
     np.testing.assert_allclose(results[0], results[1], rtol=1e-6)
